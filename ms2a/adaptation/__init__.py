@@ -1,0 +1,1 @@
+"""The efficient adaptation module. Pure torch."""

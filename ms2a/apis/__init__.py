@@ -1,0 +1,1 @@
+"""What the command lines call and a notebook would import."""

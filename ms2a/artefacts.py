@@ -1,0 +1,126 @@
+"""Files that are written whole or not at all, read without running code, and say where they came from."""
+
+import json
+import os
+import pickle
+import platform
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ms2a.errors import UserError
+from ms2a.version import __version__
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary path beside ``path`` that takes its place when the block ends without an error.
+
+    Args:
+        path: the file to write; its folder is made if need be.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; an artefact is as readable as any other file.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: str | os.PathLike) -> None:
+    """Writes ``text`` to ``path`` as UTF-8, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(value: Any, path: str | os.PathLike) -> None:
+    """Writes ``value`` to ``path`` as indented JSON, whole or not at all."""
+    write_text(json.dumps(value, indent=1) + "\n", path)
+
+
+def read_json(path: str | os.PathLike, what: str) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: the file.
+        what: how to call it in an error, e.g. ``"annotation file"``.
+
+    Raises:
+        UserError: the file is missing, or is not valid JSON (truncated, say).
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"{what} {path} does not exist; check the path") from None
+    except ValueError as error:
+        raise UserError(f"{what} {path} is not valid JSON ({error}); it may be truncated") from None
+
+
+def save_torch(value: Any, path: str | os.PathLike) -> None:
+    """Saves tensors and plain containers to ``path`` with ``torch.save``, whole or not at all."""
+    with atomic_path(path) as temporary:
+        torch.save(value, temporary)
+
+
+def load_torch(path: str | os.PathLike, what: str) -> Any:
+    """Loads a file made by ``torch.save`` onto the CPU, refusing anything but tensors and plain containers.
+
+    Args:
+        path: the file.
+        what: how to call it in an error, e.g. ``"memory file"``.
+
+    Raises:
+        UserError: the file is missing, truncated, or would have to execute code to load.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{what} {path} does not exist; check the path")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{what} {path} was refused: it holds more than tensors and plain containers, or is damaged ({reason})"
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{what} {path} cannot be read ({reason}); it may be truncated: make or copy it again") from None
+
+
+def provenance(config: str | None = None, seed: int | None = None) -> dict[str, Any]:
+    """What an artefact records of its making: plain strings and numbers only.
+
+    Args:
+        config: name or text of the configuration.
+        seed: the random seed.
+    """
+    packages = ("torch", "mmcv-full", "mmdet", "numpy", "faiss-cpu", "faiss-gpu-cu12")
+    versions = {"ms2a": __version__, "python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"config": config, "seed": seed, "versions": versions, "git_commit": _git_commit()}
+
+
+def _git_commit() -> str | None:
+    root = Path(__file__).resolve().parent.parent
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,1 @@
+"""Hooks, the distributed wrapper and the compatibility module."""

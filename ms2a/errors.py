@@ -1,0 +1,23 @@
+"""Mistakes a user can make and mend, told in one line."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+EXIT_USER_ERROR = 2
+
+
+class UserError(Exception):
+    """A mistake in what the user gave: the message names the value, what was expected and the remedy."""
+
+
+def run_main(main: Callable[[Sequence[str] | None], None]) -> None:
+    """Runs a command line's ``main``; a :class:`UserError` becomes one line on stderr and exit status 2.
+
+    Args:
+        main: function that takes the argument list, or None for ``sys.argv``.
+    """
+    try:
+        main(None)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)

@@ -1,0 +1,1 @@
+"""Memory storage: sampling, clustering, files and the bank. Pure torch, numpy and faiss."""

@@ -1,0 +1,1 @@
+"""Pictures: what the network is fed, detections before and after."""

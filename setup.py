@@ -1,0 +1,34 @@
+"""Package description. Reads text files only: torch and mmcv need not be there yet."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def requirements(name: str) -> list[str]:
+    """The requirement lines of requirements/NAME.txt, without comments."""
+    lines = (line.split("#")[0].strip() for line in (ROOT / "requirements" / f"{name}.txt").read_text().splitlines())
+    return [line for line in lines if line and not line.startswith("-r")]
+
+
+def version() -> str:
+    """The version string defined in ms2a/version.py."""
+    scope: dict[str, str] = {}
+    exec((ROOT / "ms2a" / "version.py").read_text(), scope)
+    return scope["__version__"]
+
+
+setup(
+    name="ms2a",
+    version=version(),
+    description="Memory Storage-to-Adaptation: cross-domain object detection with few annotations, on mmdetection",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["ms2a", "ms2a.*"]),
+    install_requires=requirements("runtime"),
+    extras_require={name: requirements(name) for name in ("gpu", "test", "dev")},
+)
