@@ -1,0 +1,119 @@
+"""Reads a configuration: file, environment, command line, references, in this order."""
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmcv import Config
+from mmdet.utils import compat_cfg, replace_cfg_vals
+
+from ms2a.errors import UserError
+
+DATA_ROOT_VARIABLE = "MS2A_DATA_ROOT"
+REQUIRED_KEYS = ("model", "data")
+# The same pattern as mmdet's replace_cfg_vals.
+REFERENCE = re.compile(r"\$\{([a-zA-Z\d_.]*)\}")
+
+
+def load_config(path: str | os.PathLike, cfg_options: Mapping[str, Any] | None = None) -> Config:
+    """Reads a config file and settles everything that can change it.
+
+    ``data_roots`` names the folder of every data set. The variable ``MS2A_DATA_ROOT`` replaces the leading ``data/`` of
+    all of them, ``MS2A_DATA_ROOT_<NAME>`` the folder of one; ``cfg_options`` come after that, and only then are
+    references like ``"${data_roots.cityscapes}"`` filled in, so that an option reaches every place that uses it.
+
+    Args:
+        path: the config file (.py, .json or .yaml).
+        cfg_options: dotted keys and their values, as ``--cfg-options`` gives them.
+
+    Raises:
+        UserError: the file is missing, truncated or invalid, an option doesn't fit, or a reference names no key.
+    """
+    cfg = _read(path)
+    _apply_environment(cfg)
+    if cfg_options:
+        try:
+            cfg.merge_from_dict(dict(cfg_options))
+        except (KeyError, TypeError, IndexError) as error:
+            raise UserError(f"--cfg-options do not fit config {path}: {_one_line(error)}") from error
+    _check_references(cfg, path)
+    cfg = replace_cfg_vals(cfg)
+    try:
+        return compat_cfg(cfg)
+    except (AssertionError, AttributeError) as error:
+        raise UserError(f"config {path} is not valid: {_one_line(error)}") from error
+
+
+def _read(path: str | os.PathLike) -> Config:
+    if not Path(path).expanduser().is_file():
+        raise UserError(f"config {path} does not exist; check the path")
+    search_path = list(sys.path)
+    try:
+        cfg = Config.fromfile(str(path))
+    except UserError:
+        raise
+    # A config is code that a user writes: whatever it raises is a mistake in that file or in one of its bases.
+    except Exception as error:
+        _clean_up_after_mmcv(error, search_path)
+        raise UserError(f"config {path} cannot be read: {type(error).__name__}: {_one_line(error)}") from None
+    missing = [key for key in REQUIRED_KEYS if key not in cfg]
+    if missing:
+        raise UserError(
+            f"config {path} has no {' and no '.join(missing)}; is it truncated, or a base of other configs?"
+        )
+    return cfg
+
+
+def _clean_up_after_mmcv(error: Exception, search_path: list[str]) -> None:
+    """A config that raises leaves mmcv's folder on the search path, and a temporary file that complains when freed."""
+    sys.path[:] = search_path
+    report = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        traceback.clear_frames(error.__traceback__)
+    finally:
+        sys.unraisablehook = report
+
+
+def _apply_environment(cfg: Config) -> None:
+    roots = cfg.get("data_roots") or {}
+    common = os.environ.get(DATA_ROOT_VARIABLE)
+    for name, root in roots.items():
+        own = os.environ.get(f"{DATA_ROOT_VARIABLE}_{re.sub(r'[^A-Z0-9]', '_', name.upper())}")
+        if own:
+            roots[name] = own
+        elif common and Path(root).parts[:1] == ("data",):
+            roots[name] = str(Path(common, *Path(root).parts[1:]))
+
+
+def _check_references(cfg: Config, path: str | os.PathLike) -> None:
+    for place, text in _strings(cfg._cfg_dict):
+        for key in REFERENCE.findall(text):
+            value = cfg._cfg_dict
+            for part in key.split("."):
+                if not isinstance(value, Mapping) or part not in value:
+                    known = ", ".join(sorted(value)) if isinstance(value, Mapping) else "none"
+                    raise UserError(
+                        f"config {path}: {place} refers to ${{{key}}}, but there is no {part!r}; known there: {known}"
+                    )
+                value = value[part]
+
+
+def _strings(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Every string inside nested containers, with its dotted place."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _strings(item, f"{place}.{key}".lstrip("."))
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _strings(item, f"{place}.{index}".lstrip("."))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,105 @@
+import gc
+import sys
+
+import pytest
+
+from ms2a.apis.config import load_config
+from ms2a.errors import UserError
+
+TEXT = """
+data_roots = dict(city="data/city", night_drive="data/night", elsewhere="/mnt/elsewhere")
+scales = ((64, 64), (128, 96))
+model = dict(type="YOLOX", sizes="${scales}")
+data = dict(
+    samples_per_gpu=3,
+    workers_per_gpu=1,
+    train=dict(ann_file="${data_roots.city}/train.json", img_prefix="${data_roots.city}"),
+    val=dict(datasets=[dict(data_root="${data_roots.night_drive}"), dict(data_root="${data_roots.elsewhere}")]),
+    test=dict(data_root="${data_roots.night_drive}"),
+)
+runner = dict(type="EpochBasedRunner", max_epochs=2)
+"""
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    for name in ("", "_CITY", "_NIGHT_DRIVE", "_ELSEWHERE"):
+        monkeypatch.delenv(f"MS2A_DATA_ROOT{name}", raising=False)
+    path = tmp_path / "tiny.py"
+    path.write_text(TEXT)
+    return path
+
+
+def test_references_are_filled_and_the_file_name_and_tuples_kept(config):
+    cfg = load_config(config)
+    assert cfg.filename == str(config)
+    assert cfg.data.train.ann_file == "data/city/train.json"
+    assert cfg.model.sizes == ((64, 64), (128, 96))
+    assert isinstance(cfg.model.sizes, tuple) and isinstance(cfg.model.sizes[0], tuple)
+    assert cfg.data.train_dataloader.samples_per_gpu == 3
+
+
+def test_common_environment_variable_replaces_the_leading_data_folder_only(config, monkeypatch):
+    monkeypatch.setenv("MS2A_DATA_ROOT", "/big/disk")
+    cfg = load_config(config)
+    assert cfg.data.train.img_prefix == "/big/disk/city"
+    assert cfg.data.val.datasets[0].data_root == "/big/disk/night"
+    assert cfg.data.val.datasets[1].data_root == "/mnt/elsewhere"
+
+
+def test_own_environment_variable_wins_over_the_common_one_and_an_option_over_both(config, monkeypatch):
+    monkeypatch.setenv("MS2A_DATA_ROOT", "/big/disk")
+    monkeypatch.setenv("MS2A_DATA_ROOT_NIGHT_DRIVE", "/fast/night")
+    assert load_config(config).data.test.data_root == "/fast/night"
+    cfg = load_config(config, {"data_roots.night_drive": "here"})
+    assert cfg.data.test.data_root == cfg.data.val.datasets[0].data_root == "here"
+
+
+def test_an_option_inside_a_list_of_data_sets(config):
+    cfg = load_config(config, {"data.val.datasets.1.data_root": "x"})
+    assert [item.data_root for item in cfg.data.val.datasets] == ["data/night", "x"]
+
+
+def test_missing_config(tmp_path):
+    with pytest.raises(UserError, match=r"config .*nothing\.py does not exist"):
+        load_config(tmp_path / "nothing.py")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (TEXT[: TEXT.index("val=")], "SyntaxError"),
+        (TEXT[: TEXT.index("data = dict")], "has no data; is it truncated"),
+        ("_base_ = './gone.py'\n", "gone.py"),
+        ("model = undefined_name\n", "NameError"),
+        ("", "has no model and no data"),
+    ],
+)
+def test_truncated_or_invalid_config(tmp_path, content, message):
+    path = tmp_path / "broken.py"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_broken_config_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("model = undefined_name\n")
+    before = list(sys.path)
+    with pytest.raises(UserError):
+        load_config(path)
+    gc.collect()
+    assert sys.path == before
+
+
+def test_unknown_reference_names_the_place_and_the_known_keys(config):
+    config.write_text(TEXT.replace('test=dict(data_root="${data_roots.night_drive}")', 'test="${data_roots.fog}/x"'))
+    with pytest.raises(UserError, match=r"data\.test refers to \$\{data_roots\.fog\}.*city, elsewhere, night_drive"):
+        load_config(config)
+
+
+def test_option_that_does_not_fit(config):
+    with pytest.raises(UserError, match="--cfg-options do not fit"):
+        load_config(config, {"data.val.datasets.7.data_root": "x"})
