@@ -97,7 +97,7 @@ def load_torch(path: str | os.PathLike, what: str) -> Any:
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{what} {path} cannot be read ({reason}); it may be truncated: make or copy it again") from None
+        raise UserError(f"{what} {path} cannot be read ({reason}); it may be truncated, make it again") from None
 
 
 def provenance(config: str | None = None, seed: int | None = None) -> dict[str, Any]:

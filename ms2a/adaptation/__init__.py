@@ -1,1 +1,7 @@
 """The efficient adaptation module. Pure torch."""
+
+from ms2a.adaptation.attention import AdaptationLayer, WindowTokens, multi_head_attention
+from ms2a.adaptation.eam import EfficientAdaptation
+from ms2a.adaptation.position import sine_position_code
+
+__all__ = ["AdaptationLayer", "EfficientAdaptation", "WindowTokens", "multi_head_attention", "sine_position_code"]

@@ -1,0 +1,124 @@
+"""One layer of the efficient adaptation module. Shapes: B images, D domains, C channels, T tokens."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ms2a.adaptation.position import sine_position_code
+
+# Windows of the side that asks, and of the side that answers: 100 and 100 + 25 + 4 = 129 tokens.
+QUERY_GRID = 10
+ANSWER_GRIDS = (10, 5, 2)
+
+
+class WindowTokens(nn.Module):
+    """Pools maps to windows and adds each window's position code at its own grid.
+
+    Args:
+        channels: C.
+        grids: for each g, the maps are averaged in g × g windows; T = Σ g².
+    """
+
+    def __init__(self, channels: int, grids: Sequence[int]):
+        super().__init__()
+        self.grids = tuple(grids)
+        code = torch.cat([sine_position_code(channels, (grid, grid)).flatten(1) for grid in grids], dim=1)
+        self.register_buffer("code", code, persistent=False)  # (C, T)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, T, C)."""
+        windows = [F.adaptive_avg_pool2d(maps, grid).flatten(2) for grid in self.grids]
+        return (torch.cat(windows, dim=2) + self.code).transpose(1, 2)
+
+
+def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
+    """Softmax attention in ``num_heads`` slices of the channels; the logits are not divided by √d.
+
+    Args:
+        query: (B, T, C).
+        key: (B, S, C).
+        value: (B, S, C).
+        num_heads: number of slices; divides C.
+
+    Returns:
+        (B, T, C).
+    """
+
+    def split(tokens: Tensor) -> Tensor:  # (B, T, C) -> (B, heads, T, C / heads)
+        return tokens.unflatten(2, (num_heads, -1)).transpose(1, 2)
+
+    attended = F.scaled_dot_product_attention(split(query), split(key), split(value), scale=1.0)
+    return attended.transpose(1, 2).flatten(2)
+
+
+class TokenMLP(nn.Module):
+    """C → hidden → C by 1×1 convolutions, ReLU and dropout between."""
+
+    def __init__(self, channels: int, hidden_channels: int = 512, dropout: float = 0.1):
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, hidden_channels, 1)
+        self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) → (B, C, h, w)."""
+        return self.dropout(self.fc2(self.dropout(self.fc1(x).relu())))
+
+
+class AdaptationLayer(nn.Module):
+    """Windows of one side ask, windows of the other answer, the answer is added to the feature map.
+
+    Args:
+        channels: C of both sides, a multiple of ``num_heads`` and of 4.
+        query: ``"feature"`` (windows of the feature ask, windows of the memory answer; paper, EAM figure) or
+            ``"memory"`` (the other way round; the released weights).
+        num_heads: attention heads.
+
+    Raises:
+        ValueError: ``query`` is neither of the two names, or ``num_heads`` does not divide ``channels``.
+    """
+
+    def __init__(self, channels: int, query: str = "feature", num_heads: int = 8):
+        super().__init__()
+        if query not in ("feature", "memory"):
+            raise ValueError(f"query is {query!r}, expected 'feature' or 'memory'")
+        if channels % num_heads:
+            raise ValueError(f"channels is {channels}, expected a multiple of num_heads={num_heads}")
+        self.query, self.num_heads = query, num_heads
+        self.asking = WindowTokens(channels, [QUERY_GRID])
+        self.answering = WindowTokens(channels, ANSWER_GRIDS)
+        self.q_lin = nn.Linear(channels, channels)
+        self.k_lin = nn.Linear(channels, channels)
+        self.v_lin = nn.Linear(channels, channels)
+        self.mlp = TokenMLP(channels)
+        self.out_conv = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, feature: Tensor, memory: Tensor, domain_index: Tensor) -> Tensor:
+        """Adds to each image's feature map what its domain's memory says about it.
+
+        The side of the memory is computed once per domain and then handed to the images of that domain.
+
+        Args:
+            feature: F, (B, C, H, W).
+            memory: G, (D, C, h, w), one for each domain present.
+            domain_index: int64 (B,), which of the D each image reads.
+
+        Returns:
+            (B, C, H, W).
+        """
+        asking, answering = (feature, memory) if self.query == "feature" else (memory, feature)
+        windows = F.adaptive_avg_pool2d(asking, QUERY_GRID)  # the residual carries no position code
+        q = self.q_lin(self.asking(asking))
+        tokens = self.answering(answering)
+        k, v = self.k_lin(tokens), self.v_lin(tokens)
+        if self.query == "feature":
+            k, v = k[domain_index], v[domain_index]
+        else:
+            q, windows = q[domain_index], windows[domain_index]
+        attended = multi_head_attention(q, k, v, self.num_heads)  # (B, 100, C)
+        x = windows + attended.transpose(1, 2).unflatten(2, (QUERY_GRID, QUERY_GRID))
+        x = x + self.mlp(x)
+        x = F.interpolate(x, size=feature.shape[-2:], mode="bilinear", align_corners=True)
+        return feature + self.out_conv(x)

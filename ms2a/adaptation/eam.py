@@ -1,0 +1,58 @@
+"""The efficient adaptation module (EAM): a neck map reads the memory of its image's domain."""
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+from ms2a.adaptation.attention import AdaptationLayer
+
+
+def _project(in_channels: int, out_channels: int) -> nn.Sequential:
+    """BN(conv1x1(x)), with the batch norm settings of YOLOX."""
+    conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+    norm = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.03)
+    return nn.Sequential(OrderedDict(conv=conv, bn=norm))
+
+
+class EfficientAdaptation(nn.Module):
+    """One level's adaptation: both sides projected to C channels, then ``num_layers`` layers of windowed attention.
+
+    Source: paper, EAM figure; ``F = BN(conv1x1(P))``, ``G = BN(conv1x1_{K→C}(M))``, ``F ← F + layer(F, G)``.
+
+    Args:
+        channels: C of the neck map.
+        num_prototypes: K, the memory's maps, which are the channels of its side.
+        num_layers: adaptation layers.
+        query: which side asks, see :class:`AdaptationLayer`.
+        num_heads: attention heads.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_prototypes: int,
+        num_layers: int = 2,
+        query: str = "feature",
+        num_heads: int = 8,
+    ):
+        super().__init__()
+        self.project_feature = _project(channels, channels)
+        self.project_memory = _project(num_prototypes, channels)
+        self.layers = nn.ModuleList(AdaptationLayer(channels, query, num_heads) for _ in range(num_layers))
+
+    def forward(self, feature: Tensor, memory: Tensor, domain_index: Tensor) -> Tensor:
+        """Adapts a neck map.
+
+        Args:
+            feature: P_l, (B, C, H, W).
+            memory: M_l = Z_l + R_l, (D, K, h, w), one for each domain present in the batch.
+            domain_index: int64 (B,), which of the D each image reads.
+
+        Returns:
+            the map that replaces P_l, (B, C, H, W).
+        """
+        adapted = self.project_feature(feature)
+        answers = self.project_memory(memory)
+        for layer in self.layers:
+            adapted = layer(adapted, answers, domain_index)
+        return adapted

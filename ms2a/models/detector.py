@@ -1,0 +1,124 @@
+"""The detector: image → backbone → neck → memory of the image's domain → YOLOX head → boxes. Wiring only."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from mmdet.models.builder import DETECTORS, build_head, build_neck
+from mmdet.models.detectors import YOLOX
+from torch import Tensor, nn
+
+from ms2a.errors import UserError
+from ms2a.models.alignment import FeatureAlignment
+
+
+@dataclass
+class _BatchInFlight:
+    """What mmdet's forward passes do not hand on to ``extract_feat``, and what the extra losses need of it."""
+
+    domains: list[str]
+    boxes: list[Tensor] = field(default_factory=list)
+    c5: Tensor | None = None
+    neck: Sequence[Tensor] = ()
+    adapted: Sequence[Tensor] = ()
+
+
+@DETECTORS.register_module()
+class MS2AYOLOX(YOLOX):
+    """mmdet's YOLOX with a memory adapter in front of the head and a foreground branch beside it.
+
+    Without the additional arguments it is a plain YOLOX, which is the base detector of Stage I.
+
+    Args:
+        *args: see mmdet's ``YOLOX``.
+        adapter: config of the :class:`~ms2a.models.MemoryAdapter`, or None.
+        foreground: config of the :class:`~ms2a.models.ForegroundBranch`, or None.
+        alignment: configs of :class:`~ms2a.models.FeatureAlignment`, each adding one loss, or None.
+        default_domain: the target; images that name no domain belong to it when testing.
+        **kwargs: see mmdet's ``YOLOX``.
+    """
+
+    def __init__(
+        self,
+        *args,
+        adapter: dict | None = None,
+        foreground: dict | None = None,
+        alignment: Sequence[dict] | None = None,
+        default_domain: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        self.adapter = build_neck(adapter) if adapter else None
+        self.foreground = build_head(foreground) if foreground else None
+        self.alignment = nn.ModuleList(FeatureAlignment(**config) for config in alignment or ())
+        self.default_domain = default_domain
+        self._batch: _BatchInFlight | None = None
+
+    @property
+    def domains(self) -> list[str]:
+        """The domains the memory knows; empty for a plain YOLOX."""
+        return self.adapter.memory.domains if self.adapter else []
+
+    def start_epoch(self, iteration: int) -> None:
+        """Sets the multi-scale state of an epoch's start, so that a resumed run sees the same sizes.
+
+        Args:
+            iteration: training iterations done so far.
+        """
+        self._progress_in_iter = iteration
+        self._input_size = self._default_input_size
+
+    def extract_feat(self, img: Tensor) -> Sequence[Tensor]:
+        """(B, 3, H, W) in 0–255 → the head's three input maps, strides 8, 16, 32."""
+        batch = self._batch or _BatchInFlight(self._domains_of([{}] * len(img)))
+        stages = self.backbone(img)
+        batch.c5 = stages[-1]
+        batch.neck = self.neck(stages)
+        batch.adapted = self.adapter(batch.neck, batch.domains) if self.adapter else batch.neck
+        return batch.adapted
+
+    def forward_train(self, img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore=None):
+        """As in mmdet, with the losses of the foreground branch and of the alignments."""
+        with self._reading(img_metas) as batch:
+            losses = super().forward_train(img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore)
+            if self.foreground:
+                losses["loss_foreground"] = self.foreground.loss(batch.c5, batch.boxes)
+            is_target = [domain == self.default_domain for domain in batch.domains]
+            for alignment in self.alignment:
+                losses[alignment.name] = alignment(getattr(batch, alignment.on), is_target)
+        return losses
+
+    def simple_test(self, img, img_metas, rescale=False):
+        """As in mmdet; every image reads the memory of its own domain."""
+        with self._reading(img_metas):
+            return super().simple_test(img, img_metas, rescale)
+
+    def aug_test(self, imgs, img_metas, rescale=False):
+        """As in mmdet; the views of an image share its domain."""
+        with self._reading(img_metas[0]):
+            return super().aug_test(imgs, img_metas, rescale)
+
+    def _preprocess(self, img, gt_bboxes):
+        img, gt_bboxes = super()._preprocess(img, gt_bboxes)
+        self._batch.boxes = gt_bboxes  # at the size the network sees, after multi-scale resizing
+        return img, gt_bboxes
+
+    @contextmanager
+    def _reading(self, img_metas: Sequence[dict]) -> Iterator[_BatchInFlight]:
+        self._batch = _BatchInFlight(self._domains_of(img_metas))
+        try:
+            yield self._batch
+        finally:
+            self._batch = None
+
+    def _domains_of(self, img_metas: Sequence[dict]) -> list[str]:
+        """The domain of each image: its own, or when testing the default one."""
+        fallback = None if self.training else self.default_domain
+        domains = [meta.get("domain") or fallback for meta in img_metas]
+        if self.adapter and None in domains:
+            known = ", ".join(self.domains)
+            raise UserError(
+                f"an image names no domain (known: {known}); use DomainCocoDataset(domain=…) and "
+                "keep 'domain' in Collect(meta_keys=…), or set model.default_domain"
+            )
+        return domains

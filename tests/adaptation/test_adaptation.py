@@ -1,0 +1,102 @@
+"""The adaptation module against slow loops and by its invariances."""
+
+import math
+
+import pytest
+import torch
+
+from ms2a.adaptation import EfficientAdaptation, WindowTokens, multi_head_attention, sine_position_code
+
+
+def test_position_code_matches_a_loop():
+    channels, height, width = 8, 3, 5
+    expected = torch.zeros(channels, height, width)
+    for y in range(height):
+        for x in range(width):
+            for c in range(channels // 2):
+                frequency = 1e4 ** (-2 * (c // 2) / (channels // 2))
+                wave = math.sin if c % 2 == 0 else math.cos
+                expected[c, y, x] = wave((y + 1) * frequency)
+                expected[channels // 2 + c, y, x] = wave((x + 1) * frequency)
+    torch.testing.assert_close(sine_position_code(channels, (height, width)), expected)
+
+
+def test_position_code_refuses_odd_channels():
+    with pytest.raises(ValueError, match="channels is 6"):
+        sine_position_code(6, (2, 2))
+
+
+def test_windows_are_means_plus_code():
+    maps = torch.randn(2, 8, 20, 30)
+    tokens = WindowTokens(8, [10, 5, 2])(maps)
+    assert tokens.shape == (2, 129, 8)
+    first_of_2x2 = maps[1, :, :10, :15].mean((1, 2)) + sine_position_code(8, (2, 2))[:, 0, 0]
+    torch.testing.assert_close(tokens[1, 125], first_of_2x2)
+
+
+def test_attention_matches_a_loop_without_scaling():
+    query, key, value = torch.randn(2, 3, 8), torch.randn(2, 5, 8), torch.randn(2, 5, 8)
+    expected = torch.zeros(2, 3, 8)
+    for b in range(2):
+        for head in range(4):
+            part = slice(2 * head, 2 * head + 2)
+            for t in range(3):
+                weights = torch.stack([query[b, t, part] @ key[b, s, part] for s in range(5)]).softmax(0)
+                expected[b, t, part] = sum(weights[s] * value[b, s, part] for s in range(5))
+    torch.testing.assert_close(multi_head_attention(query, key, value, num_heads=4), expected)
+
+
+@pytest.fixture(params=["feature", "memory"])
+def module(request):
+    torch.manual_seed(0)
+    return EfficientAdaptation(channels=16, num_prototypes=6, query=request.param).eval()
+
+
+def test_permuting_the_batch_permutes_the_result(module):
+    feature, memory = torch.randn(3, 16, 12, 20), torch.randn(2, 6, 12, 20)
+    index, order = torch.tensor([0, 1, 0]), torch.tensor([2, 0, 1])
+    result = module(feature, memory, index)
+    assert result.shape == feature.shape
+    torch.testing.assert_close(module(feature[order], memory, index[order]), result[order])
+
+
+def test_memory_shared_in_a_batch_equals_one_image_at_a_time(module):
+    feature, memory = torch.randn(3, 16, 12, 20), torch.randn(2, 6, 12, 20)
+    index = torch.tensor([1, 0, 1])
+    together = module(feature, memory, index)
+    for i in range(3):
+        alone = module(feature[i : i + 1], memory[index[i]][None], torch.tensor([0]))
+        torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=1e-5)
+
+
+def test_zero_output_projection_leaves_the_projected_feature(module):
+    for layer in module.layers:
+        torch.nn.init.zeros_(layer.out_conv.weight)
+        torch.nn.init.zeros_(layer.out_conv.bias)
+    feature = torch.randn(2, 16, 12, 20)
+    result = module(feature, torch.randn(1, 6, 12, 20), torch.tensor([0, 0]))
+    torch.testing.assert_close(result, module.project_feature(feature))
+
+
+def test_the_memory_is_read_and_learns(module):
+    feature = torch.randn(1, 16, 12, 20)
+    memory = torch.randn(1, 6, 12, 20, requires_grad=True)
+    index = torch.tensor([0])
+    result = module(feature, memory, index)
+    assert not torch.allclose(result, module(feature, torch.randn(1, 6, 12, 20), index))
+    result.sum().backward()
+    assert memory.grad.abs().sum() > 0
+    assert all(parameter.grad is not None for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("size_hw", [(3, 5), (10, 10), (40, 100)])
+def test_any_size_of_feature_and_memory(module, size_hw):
+    feature = torch.randn(1, 16, *size_hw)
+    assert module(feature, torch.randn(1, 6, 7, 9), torch.tensor([0])).shape == feature.shape
+
+
+def test_unknown_query_and_heads_are_refused():
+    with pytest.raises(ValueError, match="'feature' or 'memory'"):
+        EfficientAdaptation(16, 6, query="both")
+    with pytest.raises(ValueError, match="multiple of num_heads=8"):
+        EfficientAdaptation(20, 6)
