@@ -1,0 +1,111 @@
+"""Files of Stage I: sampled channel maps (``NAME.pth``) and prototypes (``NAME_cluster.pth``).
+
+Both are dictionaries of one tensor per level, ``feats1`` (the finest), ``feats2``, ``feats3``, plus ``meta``, a
+dictionary that says how the file was made. Files without ``meta``, with NumPy arrays, in half precision, or with
+features as (N, C, H, W) are read as well.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ms2a.artefacts import load_torch, save_torch
+from ms2a.errors import UserError
+from ms2a.memory.domains import check_domain_name
+
+# What a pickled NumPy array consists of; none of it runs anything but building the array.
+_NUMPY_PARTS = [
+    np._core.multiarray._reconstruct,
+    np.ndarray,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float16", "float32", "float64")),
+]
+
+
+def features_path(folder: str | os.PathLike, domain: str) -> Path:
+    """Where the sampled channel maps of ``domain`` lie in ``folder``."""
+    return Path(folder) / f"{check_domain_name(domain)}.pth"
+
+
+def prototypes_path(folder: str | os.PathLike, domain: str) -> Path:
+    """Where the prototypes of ``domain`` lie in ``folder``."""
+    return Path(folder) / f"{check_domain_name(domain)}_cluster.pth"
+
+
+def write_maps(path: str | os.PathLike, maps: Sequence[Tensor], meta: dict[str, Any]) -> None:
+    """Writes channel maps or prototypes, whole or not at all.
+
+    Args:
+        path: the file.
+        maps: per level (M, H_l, W_l), or (K, H_l, W_l) for prototypes.
+        meta: how they were made; strings, numbers and containers of these.
+    """
+    levels = {f"feats{level}": value.cpu().float() for level, value in enumerate(maps, start=1)}
+    save_torch({**levels, "meta": meta}, path)
+
+
+def read_features(path: str | os.PathLike) -> tuple[list[Tensor], dict[str, Any]]:
+    """Reads sampled channel maps.
+
+    Args:
+        path: a file written by :func:`write_maps`, or an older one with (N, C, H, W) features.
+
+    Returns:
+        per level the rows, (M, H_l, W_l) float32, and the file's meta (empty if it has none).
+
+    Raises:
+        UserError: missing, truncated, refused or wrongly shaped file, or values that are not finite.
+    """
+    maps, meta = _read(path, "feature file", dims=(3, 4))
+    return [value.flatten(0, -3) for value in maps], meta
+
+
+def read_prototypes(path: str | os.PathLike) -> list[Tensor]:
+    """Reads prototypes.
+
+    Args:
+        path: a ``NAME_cluster.pth``.
+
+    Returns:
+        per level the centroids, (K, H_l, W_l) float32.
+
+    Raises:
+        UserError: missing, truncated, refused or wrongly shaped file, levels that differ in K, or values that are
+            not finite.
+    """
+    maps, _ = _read(path, "memory file", dims=(3,))
+    counts = [len(value) for value in maps]
+    if len(set(counts)) != 1:
+        raise UserError(f"memory file {path} has levels of different K, {counts}; cluster again")
+    return maps
+
+
+def _read(path: str | os.PathLike, what: str, dims: tuple[int, ...]) -> tuple[list[Tensor], dict[str, Any]]:
+    with torch.serialization.safe_globals(_NUMPY_PARTS):
+        content = load_torch(path, what)
+    keys = list(content) if isinstance(content, dict) else []
+    names = [f"feats{level}" for level in range(1, 1 + sum(str(key).startswith("feats") for key in keys))]
+    if not names or not set(names) <= set(keys):
+        held = f"the keys {sorted(map(str, keys))}" if keys else f"a {type(content).__name__}"
+        raise UserError(f"{what} {path} holds {held}, expected feats1, feats2, feats3")
+    maps = [_as_maps(content[name], f"{name} of {what} {path}", dims) for name in names]
+    return maps, content.get("meta") or {}
+
+
+def _as_maps(value: Any, what: str, dims: tuple[int, ...]) -> Tensor:
+    if isinstance(value, list | tuple) and value and all(isinstance(item, Tensor | np.ndarray) for item in value):
+        value = torch.stack([torch.as_tensor(item) for item in value])
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value)
+    if not isinstance(value, Tensor) or not value.is_floating_point() or value.ndim not in dims or not value.numel():
+        found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        axes = "(rows, height, width)" if dims == (3,) else "(rows, height, width) or (images, channels, height, width)"
+        raise UserError(f"{what} is {found}, expected non-empty floating-point maps {axes}")
+    if not torch.isfinite(value).all():
+        raise UserError(f"{what} holds values that are not finite; extract again with a sound checkpoint")
+    return value.detach().float()
