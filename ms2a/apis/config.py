@@ -17,6 +17,7 @@ DATA_ROOT_VARIABLE = "MS2A_DATA_ROOT"
 REQUIRED_KEYS = ("model", "data")
 # The same pattern as mmdet's replace_cfg_vals.
 REFERENCE = re.compile(r"\$\{([a-zA-Z\d_.]*)\}")
+MAX_REFERENCE_DEPTH = 10
 
 
 def load_config(path: str | os.PathLike, cfg_options: Mapping[str, Any] | None = None) -> Config:
@@ -40,8 +41,7 @@ def load_config(path: str | os.PathLike, cfg_options: Mapping[str, Any] | None =
             cfg.merge_from_dict(dict(cfg_options))
         except (KeyError, TypeError, IndexError) as error:
             raise UserError(f"--cfg-options do not fit config {path}: {_one_line(error)}") from error
-    _check_references(cfg, path)
-    cfg = replace_cfg_vals(cfg)
+    cfg = _fill_references(cfg, path)
     try:
         return compat_cfg(cfg)
     except (AssertionError, AttributeError) as error:
@@ -88,6 +88,18 @@ def _apply_environment(cfg: Config) -> None:
             roots[name] = own
         elif common and Path(root).parts[:1] == ("data",):
             roots[name] = str(Path(common, *Path(root).parts[1:]))
+
+
+def _fill_references(cfg: Config, path: str | os.PathLike) -> Config:
+    """Fills in references until none is left: mmdet does one level, and a value may itself hold references."""
+    for _ in range(MAX_REFERENCE_DEPTH):
+        if not any(REFERENCE.search(text) for _, text in _strings(cfg._cfg_dict)):
+            return cfg
+        _check_references(cfg, path)
+        cfg = replace_cfg_vals(cfg)
+    raise UserError(
+        f"config {path}: references that refer to each other in a circle, or over {MAX_REFERENCE_DEPTH} deep"
+    )
 
 
 def _check_references(cfg: Config, path: str | os.PathLike) -> None:

@@ -39,6 +39,17 @@ def test_references_are_filled_and_the_file_name_and_tuples_kept(config):
     assert cfg.data.train_dataloader.samples_per_gpu == 3
 
 
+def test_references_inside_what_is_filled_in(config):
+    config.write_text(TEXT + 'source = dict(data_root="${data_roots.city}")\nsets = ["${source}"]\nlast = "${sets}"\n')
+    assert load_config(config).last == [dict(data_root="data/city")]
+
+
+def test_references_in_a_circle(config):
+    config.write_text(TEXT + 'first = "${second}"\nsecond = "${first}"\n')
+    with pytest.raises(UserError, match="circle"):
+        load_config(config)
+
+
 def test_common_environment_variable_replaces_the_leading_data_folder_only(config, monkeypatch):
     monkeypatch.setenv("MS2A_DATA_ROOT", "/big/disk")
     cfg = load_config(config)
