@@ -18,9 +18,11 @@ from ms2a.artefacts import load_torch, save_torch
 from ms2a.errors import UserError
 from ms2a.memory.domains import check_domain_name
 
-# What a pickled NumPy array consists of; none of it runs anything but building the array.
+# What a pickled NumPy array consists of, under the names of NumPy 1 and 2; it runs nothing but building the array.
+_REBUILD_ARRAY = np.empty(0).__reduce__()[0]
 _NUMPY_PARTS = [
-    np._core.multiarray._reconstruct,
+    (_REBUILD_ARRAY, "numpy.core.multiarray._reconstruct"),
+    (_REBUILD_ARRAY, "numpy._core.multiarray._reconstruct"),
     np.ndarray,
     np.dtype,
     *(type(np.dtype(kind)) for kind in ("float16", "float32", "float64")),
