@@ -50,10 +50,10 @@ class MemoryAdapter(BaseModule):
         Raises:
             UserError: a file is missing or does not fit the bank (K, size, level or domain).
         """
-        from ms2a.memory.files import read_prototypes
-
         super().init_weights()
         for domain, path in self.memory_files.items():
+            from ms2a.memory.files import read_prototypes
+
             self.memory.load_prototypes(domain, read_prototypes(path))
 
     def forward(self, maps: Sequence[Tensor], domains: Sequence[str]) -> tuple[Tensor, ...]:

@@ -11,6 +11,10 @@ from torch import Tensor
 class MS2AYOLOXHead(YOLOXHead):
     """Stock YOLOX head; see mmdet for the arguments."""
 
+    def aug_test(self, feats, img_metas, rescale=False):
+        """Merges the candidates of an image's views; see mmdet's ``BBoxTestMixin.aug_test_bboxes``."""
+        return self.aug_test_bboxes(feats, img_metas, rescale=rescale)
+
     def get_bboxes(self, *outs, img_metas=None, cfg=None, rescale=False, with_nms=True):
         """As in mmdet; ``with_nms=False`` returns (boxes, scores, labels) of every candidate of an image.
 

@@ -1,0 +1,198 @@
+"""The detector's wiring: domains, foreground masks, test-time behaviour, training steps."""
+
+import numpy as np
+import pytest
+import torch
+from mmcv import ConfigDict
+from mmdet.models import build_detector
+
+from ms2a.errors import UserError
+from ms2a.models import foreground_mask
+
+SIZES = [(8, 12), (4, 6), (2, 3)]
+INPUT_HW = (64, 96)
+
+
+def model_config(query="feature", **extra):
+    return ConfigDict(
+        type="MS2AYOLOX",
+        input_size=INPUT_HW,
+        random_size_range=(1, 3),
+        random_size_interval=1,
+        default_domain="night",
+        backbone=dict(type="CSPDarknet", deepen_factor=0.33, widen_factor=0.125),
+        neck=dict(type="YOLOXPAFPN", in_channels=[32, 64, 128], out_channels=32, num_csp_blocks=1),
+        bbox_head=dict(type="MS2AYOLOXHead", num_classes=2, in_channels=32, feat_channels=32),
+        adapter=dict(
+            type="MemoryAdapter",
+            channels=32,
+            query=query,
+            memory=dict(domains=["day", "night"], num_prototypes=4, sizes_hw=SIZES),
+        ),
+        foreground=dict(
+            type="ForegroundBranch",
+            in_channels=128,
+            loss=dict(type="DiceLoss", use_sigmoid=True, activate=True, loss_weight=2.0),
+        ),
+        train_cfg=dict(assigner=dict(type="SimOTAAssigner", center_radius=2.5)),
+        test_cfg=dict(score_thr=0.0, nms=dict(type="nms", iou_threshold=0.6), max_per_img=7),
+        **extra,
+    )
+
+
+def build(filled=True, **kwargs):
+    torch.manual_seed(0)
+    model = build_detector(model_config(**kwargs))
+    model.init_weights()
+    if filled:
+        for domain in model.domains:
+            model.adapter.memory.load_prototypes(domain, [torch.randn(4, *size) for size in SIZES])
+    return model
+
+
+def metas(*domains, flip=False):
+    common = dict(img_shape=(*INPUT_HW, 3), ori_shape=(*INPUT_HW, 3), scale_factor=np.ones(4, np.float32))
+    return [dict(common, domain=domain, flip=flip, flip_direction="horizontal") for domain in domains]
+
+
+def batch(*domains):
+    boxes = [torch.tensor([[10.0, 10.0, 60.0, 50.0]]) for _ in domains]
+    labels = [torch.tensor([1]) for _ in domains]
+    img = torch.rand(len(domains), 3, *INPUT_HW) * 255
+    return dict(img=img, img_metas=metas(*domains), gt_bboxes=boxes, gt_labels=labels)
+
+
+@pytest.mark.parametrize("query", ["feature", "memory"])
+def test_a_training_step_reaches_every_parameter(query):
+    model = build(query=query, alignment=[dict(loss=dict(type="MMDLoss"), on="neck")]).train()
+    model.bbox_head.use_l1 = True
+    losses = model(**batch("day", "night"))
+    assert {"loss_cls", "loss_bbox", "loss_obj", "loss_l1", "loss_foreground", "loss_mmd_neck"} <= set(losses)
+    total, _ = model._parse_losses(losses)
+    total.backward()
+    without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert without == []
+    buffers = dict(model.named_buffers())
+    assert "adapter.memory.memories.day.prototypes0" in buffers  # frozen: a buffer, not a parameter
+
+
+def test_only_the_domains_present_get_gradients():
+    model = build().train()
+    total, _ = model._parse_losses(model(**batch("day", "day")))
+    total.backward()
+    memories = model.adapter.memory.memories
+    assert memories["day"].residual0.grad.abs().sum() > 0
+    assert memories["night"].residual0.grad is None
+
+
+def test_domains_are_named_and_known():
+    model = build()
+    data = batch("day", "fog")
+    with pytest.raises(UserError, match="unknown domain 'fog'.*day, night"):
+        model(**data)
+    data["img_metas"][1].pop("domain")
+    with pytest.raises(UserError, match="names no domain"):
+        model.train()(**data)
+    assert model._batch is None  # nothing is left behind by a failed pass
+
+
+def test_an_unfilled_memory_is_an_error():
+    with pytest.raises(UserError, match="holds no prototypes"):
+        build(filled=False)(**batch("day"))
+
+
+@torch.no_grad()
+def test_each_image_of_a_batch_is_detected_as_alone_and_the_default_is_the_target():
+    model = build().eval()
+    img = torch.rand(3, 3, *INPUT_HW) * 255
+    domains = ["day", "night", "day"]
+    together = model.simple_test(img, metas(*domains))
+    for i, domain in enumerate(domains):
+        alone = model.simple_test(img[i : i + 1], metas(domain))[0]
+        for a, b in zip(together[i], alone, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-3)
+    unnamed = metas("night")
+    unnamed[0].pop("domain")
+    default, night, day = (model.simple_test(img[:1], m)[0] for m in (unnamed, metas("night"), metas("day")))
+    np.testing.assert_array_equal(np.vstack(default), np.vstack(night))
+    assert not np.allclose(np.vstack(default), np.vstack(day))
+
+
+@torch.no_grad()
+def test_max_per_img_and_views_without_detections():
+    model = build().eval()
+    img = torch.rand(1, 3, *INPUT_HW) * 255
+    assert len(np.vstack(model.simple_test(img, metas("day"))[0])) == 7
+    views, view_metas = [img, img.flip(3)], [metas("day"), metas("day", flip=True)]
+    merged = model.aug_test(views, view_metas, rescale=True)[0]
+    assert len(np.vstack(merged)) == 7
+    model.bbox_head.test_cfg.score_thr = 1.1
+    for result in (model.aug_test(views, view_metas, rescale=True)[0], model.simple_test(img, metas("day"))[0]):
+        assert [part.shape for part in result] == [(0, 5), (0, 5)]
+
+
+@torch.no_grad()
+def test_views_agree_with_one_view_when_they_are_the_same():
+    model = build().eval()
+    img = torch.rand(1, 3, *INPUT_HW) * 255
+    one = model.simple_test(img, metas("day"), rescale=True)[0]
+    both = model.aug_test([img, img], [metas("day"), metas("day")], rescale=True)[0]
+    for a, b in zip(one, both, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+def test_foreground_mask_by_hand():
+    boxes = [torch.tensor([[0.0, 0.0, 64.0, 32.0], [70.0, 40.0, 74.0, 44.0]]), torch.zeros(0, 4)]
+    mask = foreground_mask(boxes, (2, 3))
+    expected = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])  # the second box is small: it keeps its cell
+    torch.testing.assert_close(mask, torch.stack([expected, torch.zeros(2, 3)])[:, None])
+
+
+def test_foreground_mask_matches_a_loop():
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(20, 2, 2, generator=generator) * 300
+    boxes = torch.cat([corners.min(1).values, corners.max(1).values], 1)
+    boxes = boxes[((boxes[:, 2:] - boxes[:, :2]) > 32).all(1)]  # each covers a centre; small ones are tested by hand
+    expected = torch.zeros(9, 9)
+    for x1, y1, x2, y2 in boxes.tolist():
+        for row in range(9):
+            for column in range(9):
+                if x1 <= 32 * (column + 0.5) <= x2 and y1 <= 32 * (row + 0.5) <= y2:
+                    expected[row, column] = 1
+    assert len(boxes) > 5 and 0 < expected.mean() < 1
+    torch.testing.assert_close(foreground_mask([boxes], (9, 9))[0, 0], expected)
+
+
+def test_foreground_mask_follows_multi_scale_resizing():
+    """The branch is taught at the size the network saw, not at the size the pipeline made."""
+    model = build().train()
+    seen = []
+    model.foreground.loss = lambda c5, boxes: seen.append((c5.shape[-2:], boxes[0].clone())) or c5.sum() * 0
+    model._input_size = (128, 192)  # twice the default
+    model(**batch("day"))
+    size_hw, boxes = seen[0]
+    assert tuple(size_hw) == (4, 6)
+    torch.testing.assert_close(boxes, torch.tensor([[20.0, 20.0, 120.0, 100.0]]))
+
+
+def test_checkpoint_holds_the_whole_model(tmp_path):
+    model = build()
+    torch.save(model.state_dict(), tmp_path / "model.pth")
+    other = build(filled=False)
+    other.load_state_dict(torch.load(tmp_path / "model.pth", weights_only=True))
+    data = torch.rand(1, 3, *INPUT_HW) * 255
+    a, b = (m.eval().simple_test(data, metas("day"))[0] for m in (model, other))
+    np.testing.assert_array_equal(np.vstack(a), np.vstack(b))
+
+
+def test_without_additions_it_is_a_plain_yolox():
+    config = model_config()
+    for name in ("adapter", "foreground", "default_domain"):
+        config.pop(name)
+    torch.manual_seed(0)
+    ours = build_detector(config.copy()).eval()
+    stock = build_detector(ConfigDict(config, type="YOLOX", bbox_head=dict(config.bbox_head, type="YOLOXHead"))).eval()
+    stock.load_state_dict(ours.state_dict())
+    img = torch.rand(1, 3, *INPUT_HW) * 255
+    for a, b in zip(ours.simple_test(img, metas(None))[0], stock.simple_test(img, metas(None))[0], strict=True):
+        np.testing.assert_allclose(a, b[: len(a)], atol=1e-5)

@@ -1,0 +1,115 @@
+"""Alignment losses against slow references and hand-computed values."""
+
+import math
+
+import pytest
+import torch
+from mmdet.models.builder import build_loss
+
+from ms2a.models import CORALLoss, DomainAdversarialLoss, FeatureAlignment, MMDLoss
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+def test_mmd_matches_a_loop():
+    source, target = torch.randn(4, 3), torch.randn(5, 3) + 1
+    joint = [*source, *target]
+    distances = [[((x - y) ** 2).sum().item() for y in joint] for x in joint]
+    scale = sum(map(sum, distances)) / 81
+
+    def kernel(i, j):
+        return sum(math.exp(-distances[i][j] / (b * scale)) for b in (0.5, 2.0)) / 2
+
+    s, t = range(4), range(4, 9)
+    expected = sum(kernel(i, j) for i in s for j in s) / 16 + sum(kernel(i, j) for i in t for j in t) / 25
+    expected -= 2 * sum(kernel(i, j) for i in s for j in t) / 20
+    assert MMDLoss(bandwidths=(0.5, 2.0), loss_weight=3.0)(source, target).item() == pytest.approx(
+        3 * expected, abs=1e-5
+    )
+
+
+def test_mmd_of_equal_samples_is_zero_and_of_constant_ones_finite():
+    sample = torch.randn(6, 3)
+    assert MMDLoss()(sample, sample).item() == pytest.approx(0, abs=1e-6)
+    assert torch.isfinite(MMDLoss()(torch.ones(3, 2), torch.ones(3, 2)))
+
+
+def test_coral_by_hand():
+    # Covariances [[2, 0], [0, 0]] and [[0, 0], [0, 8]]: squared difference 4 + 64, over 4·2².
+    source = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    target = torch.tensor([[5.0, 2.0], [5.0, -2.0]])
+    assert CORALLoss()(source, target).item() == pytest.approx(68 / 16)
+
+
+@pytest.mark.parametrize("loss", [MMDLoss(loss_weight=10.0), CORALLoss()])
+def test_descending_brings_the_samples_together(loss):
+    source, target = torch.randn(32, 4), torch.randn(32, 4) * 2 + 1
+    moved = source.clone().requires_grad_()
+    optimizer = torch.optim.SGD([moved], lr=1.0)
+    before = loss(moved, target).item()
+    for _ in range(50):
+        optimizer.zero_grad()
+        loss(moved, target).backward()
+        optimizer.step()
+    assert loss(moved, target).item() < 0.7 * before
+
+
+def test_adversarial_value_and_reversed_gradient():
+    loss = DomainAdversarialLoss(in_channels=2, hidden_channels=4, reversal=0.5)
+    source = torch.randn(3, 2, requires_grad=True)
+    target = torch.randn(5, 2, requires_grad=True)
+    logits_s, logits_t = loss.classifier(source), loss.classifier(target)
+    expected = (-(1 - logits_s.sigmoid()).log().mean() - logits_t.sigmoid().log().mean()) / 2
+    value = loss(source, target)
+    torch.testing.assert_close(value, expected)
+    plain = torch.autograd.grad(expected, [source, target, *loss.classifier.parameters()])
+    reversed_ = torch.autograd.grad(value, [source, target, *loss.classifier.parameters()])
+    for i, (a, b) in enumerate(zip(plain, reversed_, strict=True)):
+        torch.testing.assert_close(b, -0.5 * a if i < 2 else a)
+
+
+@pytest.mark.parametrize(
+    "config", [dict(type="MMDLoss"), dict(type="CORALLoss"), dict(type="DomainAdversarialLoss", in_channels=4)]
+)
+def test_registered_and_gradients_are_right(config):
+    loss = build_loss(config).double()
+    source, target = torch.randn(5, 4, dtype=torch.double), torch.randn(6, 4, dtype=torch.double)
+    if config["type"] == "DomainAdversarialLoss":
+        loss.reversal = -1.0  # without the reversal the gradient must be the true one
+    if config["type"] == "MMDLoss":
+        # The bandwidth's scale is a constant of the gradient, so finite differences must hold it fixed.
+        joint = torch.cat([source, target])
+        scale = (joint[:, None] - joint[None]).square().sum(-1).mean()
+        gaussian = lambda x, y: torch.stack(  # noqa: E731
+            [torch.exp(-(x[:, None] - y[None]).square().sum(-1) / (b * scale)) for b in loss.bandwidths]
+        ).mean()
+        fixed = lambda s, t: gaussian(s, s) + gaussian(t, t) - 2 * gaussian(s, t)  # noqa: E731
+        s, t = source.clone().requires_grad_(), target.clone().requires_grad_()
+        for a, b in zip(torch.autograd.grad(loss(s, t), [s, t]), torch.autograd.grad(fixed(s, t), [s, t]), strict=True):
+            torch.testing.assert_close(a, b)
+    else:
+        assert torch.autograd.gradcheck(loss, (source.requires_grad_(), target.requires_grad_()))
+
+
+def test_alignment_over_levels():
+    alignment = FeatureAlignment(dict(type="CORALLoss", loss_weight=2.0), on="neck", max_locations=10_000)
+    assert alignment.name == "loss_coral_neck"
+    maps = [torch.randn(3, 4, size, size) for size in (8, 4, 2)]
+    vectors = [level.permute(0, 2, 3, 1).reshape(3, -1, 4) for level in maps]
+    reference = CORALLoss(2.0)
+    expected = sum(reference(torch.cat([v[0], v[2]]), v[1]) for v in vectors) / 3
+    torch.testing.assert_close(alignment(maps, [False, True, False]), expected)
+
+
+def test_alignment_of_a_batch_of_one_domain_is_zero_with_a_gradient():
+    alignment = FeatureAlignment(dict(type="MMDLoss"))
+    maps = [torch.randn(2, 4, 4, 4, requires_grad=True) for _ in range(3)]
+    for side in (True, False):
+        loss = alignment(maps, [side, side])
+        assert loss.item() == 0
+        loss.backward()
+    with pytest.raises(ValueError, match="'neck' or 'adapted'"):
+        FeatureAlignment(dict(type="MMDLoss"), on="head")
