@@ -1,1 +1,16 @@
 """Datasets, transforms and few-annotation splits, in mmdet's registries; the generated benchmark."""
+
+from ms2a.datasets.cross_domain_mix import CrossDomainMixDataset
+from ms2a.datasets.domain_coco import DomainCocoDataset
+from ms2a.datasets.domain_concat import DomainConcatDataset
+from ms2a.datasets.fewshot import nested_splits
+from ms2a.datasets.transforms import CrossDomainCopyPaste, SameDomainMosaic
+
+__all__ = [
+    "CrossDomainCopyPaste",
+    "CrossDomainMixDataset",
+    "DomainCocoDataset",
+    "DomainConcatDataset",
+    "SameDomainMosaic",
+    "nested_splits",
+]

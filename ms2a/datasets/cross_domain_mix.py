@@ -1,0 +1,93 @@
+"""Training on several domains at once, with augmentation that mixes images across or within domains."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmdet.datasets import DATASETS, ConcatDataset, MultiImageMixDataset, RepeatDataset, build_dataset
+
+from ms2a.datasets.domain_concat import domain_of, require_same_classes
+from ms2a.errors import UserError
+
+
+class DomainPool(ConcatDataset):
+    """Repeated and concatenated data sets that know which domain is being drawn.
+
+    mmdet asks a mixing transform for partners by ``transform.get_indexes(pool)``, without saying for which image;
+    ``drawn`` says so.
+
+    Args:
+        datasets: one or more a domain.
+        domains: the domain of each.
+    """
+
+    def __init__(self, datasets: Sequence[Any], domains: Sequence[str]) -> None:
+        super().__init__(datasets)
+        self.names = list(dict.fromkeys(domains))
+        numbers = [self.names.index(domain) for domain in domains]
+        self._domain_of_index = np.repeat(numbers, [len(dataset) for dataset in datasets])
+        self._own = [np.flatnonzero(self._domain_of_index == number) for number in range(len(self.names))]
+        self._other = [np.flatnonzero(self._domain_of_index != number) for number in range(len(self.names))]
+        self._drawn = 0
+
+    def draw(self, index: int) -> None:
+        """Notes the domain of image ``index`` as the one being drawn."""
+        self._drawn = int(self._domain_of_index[index])
+
+    @property
+    def drawn(self) -> str:
+        """Name of the domain being drawn."""
+        return self.names[self._drawn]
+
+    @property
+    def own_indexes(self) -> np.ndarray:
+        """Indexes of the images of the domain being drawn, (N,) int64; an image repeated n times is there n times."""
+        return self._own[self._drawn]
+
+    @property
+    def other_indexes(self) -> np.ndarray:
+        """Indexes of the images of all other domains, (M,) int64."""
+        return self._other[self._drawn]
+
+
+@DATASETS.register_module()
+class CrossDomainMixDataset(MultiImageMixDataset):
+    """Source and target images repeated, concatenated and mixed.
+
+    The image keeps the domain of its canvas: what is pasted in from another domain is augmentation, and the memory that
+    the detector reads stays that of the canvas.
+
+    Args:
+        domains: for each domain ``dict(dataset=<config>, times=<int>)``; ``times`` defaults to 1. The order does not
+            matter.
+        pipeline: transforms that follow; :class:`~ms2a.datasets.transforms.CrossDomainCopyPaste` and
+            :class:`~ms2a.datasets.transforms.SameDomainMosaic` take their partners by domain.
+        skip_type_keys: types of transforms to leave out.
+        max_refetch: how often to try again where a pipeline returns nothing.
+
+    Raises:
+        UserError: fewer than two domains, a repetition below one, or differing class lists.
+    """
+
+    def __init__(
+        self,
+        domains: Sequence[dict],
+        pipeline: Sequence[dict],
+        skip_type_keys: Sequence[str] | None = None,
+        max_refetch: int = 15,
+    ) -> None:
+        datasets, names = [], []
+        for entry in domains:
+            times = entry.get("times", 1)
+            if not isinstance(times, int) or times < 1:
+                raise UserError(f"times={times!r} of a domain must be a whole number, 1 or more")
+            datasets.append(RepeatDataset(build_dataset(entry["dataset"]), times))
+            names.append(domain_of(datasets[-1]))
+        if len(set(names)) < 2:
+            raise UserError(f"CrossDomainMixDataset needs two domains or more, got {names}; one: MultiImageMixDataset")
+        require_same_classes(datasets, names)
+        super().__init__(DomainPool(datasets, names), pipeline, skip_type_keys=skip_type_keys, max_refetch=max_refetch)
+
+    def __getitem__(self, idx: int) -> dict:
+        self.dataset.draw(idx)
+        return super().__getitem__(idx)

@@ -1,0 +1,144 @@
+"""A COCO data set that knows the name of its domain and says clearly what is wrong with its files."""
+
+import contextlib
+import io
+import json
+import logging
+import os.path as osp
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import mmcv
+import numpy as np
+from mmdet.datasets import DATASETS, CocoDataset
+
+from ms2a.datasets.annotations import mend_annotations, order_categories, read_coco
+from ms2a.errors import UserError
+
+logger = logging.getLogger("mmdet")
+
+PROBED_IMAGES = 10
+"""How many listed images are looked for on disk before the image folder is declared wrong."""
+
+
+@DATASETS.register_module()
+class DomainCocoDataset(CocoDataset):
+    """mmdet's COCO data set with ``results["domain"]``; box-only annotations are enough.
+
+    Annotations are mended while loading (see :func:`ms2a.datasets.annotations.mend_annotations`), for training and
+    evaluation alike. Label i is ``classes[i]`` whatever the order of the file. In training an unreadable image is
+    skipped with a warning and another is drawn in its place.
+
+    Args:
+        domain: name of the image distribution; it selects the memory that the detector reads.
+        strict: stop at an unreadable training image instead of skipping it.
+        **kwargs: as in :class:`mmdet.datasets.CocoDataset`.
+
+    Raises:
+        UserError: annotation file missing, truncated or without one of the classes; image folder missing; no image
+            left; in testing (always) or training (``strict``) an unreadable image.
+    """
+
+    def __init__(self, *args: Any, domain: str, strict: bool = False, **kwargs: Any) -> None:
+        self.domain = domain
+        self.strict = strict
+        self._unreadable: set[int] = set()
+        super().__init__(*args, **kwargs)
+        self._check_images()
+
+    @classmethod
+    def get_classes(cls, classes: Sequence[str] | str | None = None) -> Sequence[str]:
+        """Class names from a list or from a text file with one name a line."""
+        if isinstance(classes, str) and not osp.isfile(classes):
+            raise UserError(
+                f"classes={classes!r} is taken for a text file of class names, which does not exist; "
+                f"for one class write classes=({classes!r}, )"
+            )
+        return super().get_classes(classes)
+
+    def load_annotations(self, ann_file: str) -> list[dict]:
+        """Checks and mends the file before mmdet loads it."""
+        coco = read_coco(ann_file)
+        if not coco["images"]:
+            raise UserError(f"annotation file {ann_file} lists no images")
+        reordered = order_categories(coco, self.CLASSES, ann_file)
+        mended = mend_annotations(coco)
+        if mended.warning():
+            logger.warning("%s: %s", ann_file, mended.warning())
+        # pycocotools reads files only, and prints as it does.
+        with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
+            if mended or reordered:
+                ann_file = osp.join(folder, osp.basename(ann_file))
+                with open(ann_file, "w", encoding="utf-8") as file:
+                    json.dump(coco, file)
+            return super().load_annotations(ann_file)
+
+    def _check_images(self) -> None:
+        if not len(self):
+            raise UserError(
+                f"annotation file {self.ann_file} has no usable image: none of its {len(self.coco.imgs)} images has a "
+                f"box of the classes {list(self.CLASSES)} and is at least 32 pixels high and wide"
+            )
+        if self.img_prefix and not osp.isdir(self.img_prefix):
+            raise UserError(f"image folder {self.img_prefix} of {self.ann_file} does not exist; set img_prefix")
+        probed = [self._image_path(index) for index in range(min(len(self), PROBED_IMAGES))]
+        if not any(map(osp.exists, probed)):
+            raise UserError(
+                f"image {probed[0]} of {self.ann_file} does not exist, nor do the next ones; set img_prefix"
+            )
+
+    def _image_path(self, index: int) -> str:
+        return osp.join(self.img_prefix or "", self.data_infos[index]["filename"])
+
+    def pre_pipeline(self, results: dict) -> None:
+        """Lets the name of the domain travel with the image."""
+        super().pre_pipeline(results)
+        results["domain"] = self.domain
+
+    def prepare_train_img(self, idx: int) -> dict | None:
+        """One training image, or None where its file is unreadable; mmdet then draws another."""
+        try:
+            return super().prepare_train_img(idx)
+        except Exception:
+            if self._is_readable(idx):
+                raise
+        if self.strict:
+            raise self._unreadable_error(idx)
+        if idx not in self._unreadable:
+            self._unreadable.add(idx)
+            logger.warning("skipped unreadable image %s (%d so far)", self._image_path(idx), len(self._unreadable))
+            # mmdet draws the substitute among images of the same orientation.
+            if self._unreadable.issuperset(np.flatnonzero(self.flag == self.flag[idx])):
+                raise self._unreadable_error(idx, " and so is every other image of its orientation")
+        return None
+
+    def prepare_test_img(self, idx: int) -> dict:
+        """One test image; an unreadable one is an error, since leaving it out would change the score."""
+        try:
+            return super().prepare_test_img(idx)
+        except Exception:
+            if self._is_readable(idx):
+                raise
+        raise self._unreadable_error(idx)
+
+    def _is_readable(self, index: int) -> bool:
+        try:
+            return mmcv.imread(self._image_path(index)) is not None
+        except Exception:  # what is raised depends on the decoder
+            return False
+
+    def _unreadable_error(self, index: int, more: str = "") -> UserError:
+        return UserError(f"image {self._image_path(index)} of {self.ann_file} is missing or unreadable{more}")
+
+    def evaluate_det_segm(self, results: list, *args: Any, **kwargs: Any) -> dict:
+        """As in mmdet, but each row of the per-class table has its own class, and no detection at all scores 0."""
+        # COCOeval sorts category ids, and mmdet's per-class table takes them to be in the order of the classes.
+        in_class_order, self.cat_ids = self.cat_ids, sorted(self.cat_ids)
+        try:
+            scores = super().evaluate_det_segm(results, *args, **kwargs)
+        finally:
+            self.cat_ids = in_class_order
+        if not scores and not any(len(boxes) for result in results for boxes in result):
+            scores = {f"bbox_mAP{which}": 0.0 for which in ("", "_50", "_75", "_s", "_m", "_l")}
+        return scores

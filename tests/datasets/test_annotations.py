@@ -1,0 +1,100 @@
+import copy
+import json
+
+import pytest
+
+from ms2a.datasets.annotations import clip_box, mend_annotations, order_categories, read_coco
+from ms2a.errors import UserError
+
+
+def coco_of(*boxes) -> dict:
+    annotations = [dict(id=n, image_id=1, category_id=1, bbox=list(box)) for n, box in enumerate(boxes, start=1)]
+    image = dict(id=1, file_name="a.png", width=100, height=50)
+    return dict(images=[image], annotations=annotations, categories=[dict(id=1, name="part")])
+
+
+@pytest.mark.parametrize(
+    "box, expected",
+    [
+        ([10, 10, 20, 20], [10, 10, 20, 20]),
+        ([-5, -5, 20, 20], [0, 0, 15, 15]),
+        ([90, 40, 20, 20], [90, 40, 10, 10]),
+        ([100, 10, 20, 20], None),
+        ([-20, 10, 20, 20], None),
+        ([10, 10, 0, 20], None),
+        ([10, 10, 20, -3], None),
+        ([99.5, 10, 20, 20], None),
+        ([10, float("nan"), 20, 20], None),
+        ([10, 10, 20], None),
+        (None, None),
+    ],
+)
+def test_clip_box(box, expected):
+    assert clip_box(box, (100, 50)) == expected
+
+
+def test_mending_counts_and_changes():
+    coco = coco_of([10, 10, 20, 20], [-5, 0, 20, 20], [200, 0, 5, 5], [1, 1, 0, 0])
+    coco["annotations"].append(dict(id=9, image_id=7, category_id=1, bbox=[1, 1, 5, 5]))
+    report = mend_annotations(coco)
+    assert (report.dropped, report.clipped, report.orphaned) == (2, 1, 1)
+    assert report.warning().count("annotation(s)") == 3
+    assert [annotation["bbox"] for annotation in coco["annotations"]] == [[10, 10, 20, 20], [0, 0, 15, 20]]
+    assert [annotation["area"] for annotation in coco["annotations"]] == [400, 300]
+    assert [annotation["iscrowd"] for annotation in coco["annotations"]] == [0, 0]
+
+
+def test_mending_leaves_sound_annotations_alone():
+    coco = coco_of([10, 10, 20, 20])
+    coco["annotations"][0].update(area=311.5, iscrowd=0)
+    before = copy.deepcopy(coco)
+    assert not mend_annotations(coco)
+    assert coco == before
+
+
+def test_zero_and_repeated_ids_are_renumbered():
+    coco = coco_of([10, 10, 20, 20], [0, 0, 5, 5])
+    for annotation in coco["annotations"]:
+        annotation.update(id=0, area=1, iscrowd=0)
+    assert mend_annotations(coco).renumbered
+    assert [annotation["id"] for annotation in coco["annotations"]] == [1, 2]
+
+
+def test_categories_follow_the_classes():
+    coco = dict(categories=[dict(id=3, name="car"), dict(id=1, name="person"), dict(id=2, name="bus")])
+    assert order_categories(coco, ["bus", "car"], "a.json")
+    assert [category["name"] for category in coco["categories"]] == ["bus", "car", "person"]
+    assert not order_categories(coco, ["bus", "car"], "a.json")
+    with pytest.raises(UserError, match=r"'truck'.*\['bus', 'truck'\].*\['bus', 'car', 'person'\]"):
+        order_categories(coco, ["bus", "truck"], "a.json")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda coco: coco.pop("images"), "COCO form"),
+        (lambda coco: coco.update(annotations={}), "'annotations' should be a list"),
+        (lambda coco: coco["images"][0].pop("width"), "image number 0 lacks 'width'"),
+        (lambda coco: coco["annotations"][0].pop("image_id"), "annotation number 0 lacks 'image_id'"),
+        (lambda coco: coco["images"].append(coco["images"][0]), "image id 1 appears more than once"),
+        (
+            lambda coco: coco["categories"].append(dict(id=2, name="part")),
+            "category name 'part' appears more than once",
+        ),
+    ],
+)
+def test_bad_files_are_explained(tmp_path, change, message):
+    coco = coco_of([1, 1, 5, 5])
+    change(coco)
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(coco))
+    with pytest.raises(UserError, match=message):
+        read_coco(path)
+
+
+def test_annotations_may_be_absent(tmp_path):
+    coco = coco_of()
+    del coco["annotations"]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(coco))
+    assert read_coco(path)["annotations"] == []

@@ -1,0 +1,185 @@
+import json
+import logging
+
+import numpy as np
+import pytest
+from mmdet.datasets import build_dataloader, build_dataset
+
+from ms2a.datasets import DomainCocoDataset
+from ms2a.errors import UserError
+from tests.tiny import make_coco
+
+TRAIN = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True)]
+TEST = [dict(type="LoadImageFromFile")]
+CLASSES = ("nut", "bolt")
+
+
+@pytest.fixture
+def ann_file(tmp_path):
+    return make_coco(tmp_path / "data", n_images=4, classes=CLASSES)
+
+
+def config_of(ann_file, **changes):
+    defaults = dict(classes=CLASSES, img_prefix=str(ann_file.parent / "images"), pipeline=TRAIN, domain="factory")
+    return dict(type="DomainCocoDataset", ann_file=str(ann_file), **{**defaults, **changes})
+
+
+def build(ann_file, **changes) -> DomainCocoDataset:
+    return build_dataset(config_of(ann_file, **changes))
+
+
+def edit(ann_file, change) -> None:
+    coco = json.loads(ann_file.read_text())
+    change(coco)
+    ann_file.write_text(json.dumps(coco))
+
+
+def test_domain_travels_with_the_image(ann_file):
+    meta = dict(type="Collect", keys=["img"], meta_keys=("filename", "domain"))
+    dataset = build(ann_file, pipeline=[*TRAIN, dict(type="DefaultFormatBundle"), meta])
+    assert dataset[0]["img_metas"].data["domain"] == "factory"
+    tested = build(ann_file, pipeline=[*TEST, dict(type="DefaultFormatBundle"), meta], test_mode=True)
+    assert tested[0]["img_metas"].data["domain"] == "factory"
+
+
+def test_box_only_annotations_without_area_and_iscrowd(ann_file):
+    with_all = build(ann_file)[0]["gt_bboxes"]
+    edit(
+        ann_file,
+        lambda coco: [annotation.pop(key) for annotation in coco["annotations"] for key in ("area", "iscrowd")],
+    )
+    np.testing.assert_array_equal(build(ann_file)[0]["gt_bboxes"], with_all)
+
+
+def test_bad_boxes_are_clipped_or_dropped_with_one_warning(ann_file, caplog):
+    def change(coco):
+        coco["annotations"] = [
+            dict(id=1, image_id=1, category_id=1, bbox=[-10, 5, 30, 20], area=600, iscrowd=0),
+            dict(id=2, image_id=1, category_id=1, bbox=[500, 5, 30, 20], area=600, iscrowd=0),
+            dict(id=3, image_id=1, category_id=1, bbox=[5, 5, 0, 20], area=0, iscrowd=0),
+        ]
+
+    edit(ann_file, change)
+    with caplog.at_level(logging.WARNING):
+        dataset = build(ann_file)
+    assert len(caplog.records) == 1
+    assert "2 annotation(s) dropped" in caplog.text and "1 annotation(s) clipped" in caplog.text
+    np.testing.assert_array_equal(dataset[0]["gt_bboxes"], [[0, 5, 20, 25]])
+
+
+def test_labels_follow_the_classes_not_the_file(ann_file):
+    names = {category["id"]: category["name"] for category in json.loads(ann_file.read_text())["categories"]}
+    annotations = [a for a in json.loads(ann_file.read_text())["annotations"] if a["image_id"] == 1]
+    for classes in (("nut", "bolt"), ("bolt", "nut"), ("bolt",)):
+        dataset = build(ann_file, classes=classes, filter_empty_gt=False)
+        expected = [classes.index(names[a["category_id"]]) for a in annotations if names[a["category_id"]] in classes]
+        assert dataset[0]["gt_labels"].tolist() == expected
+
+
+def perfect_results(dataset) -> list:
+    results = []
+    for index in range(len(dataset)):
+        info = dataset.get_ann_info(index)
+        scored = np.concatenate([info["bboxes"], np.ones((len(info["bboxes"]), 1))], axis=1).astype(np.float32)
+        results.append([scored[info["labels"] == label] for label in range(len(dataset.CLASSES))])
+    return results
+
+
+@pytest.mark.parametrize("classes", [("nut", "bolt"), ("bolt", "nut")])
+def test_classwise_table_names_the_right_class(ann_file, classes, capsys):
+    dataset = build(ann_file, classes=classes, test_mode=True, pipeline=TEST)
+    results = perfect_results(dataset)
+    nut = classes.index("nut")
+    for result in results:
+        result[nut] = result[nut][:0]
+    scores = dataset.evaluate(results, classwise=True)
+    assert scores["bbox_mAP"] == pytest.approx(0.5, abs=1e-3)
+    row = next(line for line in capsys.readouterr().out.splitlines() if "bolt" in line)
+    cells = [cell.strip() for cell in row.strip("| ").split("|")]
+    assert dict(zip(cells[::2], cells[1::2], strict=True)) == {"nut": "0.000", "bolt": "1.000"}
+
+
+def test_no_detection_at_all_scores_zero(ann_file):
+    dataset = build(ann_file, test_mode=True, pipeline=TEST)
+    empty = [[np.zeros((0, 5), np.float32)] * 2 for _ in range(len(dataset))]
+    assert dataset.evaluate(empty)["bbox_mAP"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (dict(ann_file="missing.json"), "missing.json does not exist"),
+        (dict(img_prefix="/nowhere"), "image folder /nowhere .* does not exist"),
+        (dict(classes=("nut", "gear")), r"'gear'.*\['nut', 'gear'\].*\['nut', 'bolt'\]"),
+        (dict(classes="nut"), "classes='nut' is taken for a text file"),
+    ],
+)
+def test_mistakes_are_explained(ann_file, changes, message):
+    with pytest.raises(UserError, match=message):
+        build_dataset({**config_of(ann_file), **changes})
+
+
+def test_truncated_annotation_file(ann_file):
+    ann_file.write_text(ann_file.read_text()[:200])
+    with pytest.raises(UserError, match="truncated"):
+        build(ann_file)
+
+
+def test_no_images(ann_file):
+    edit(ann_file, lambda coco: coco.update(images=[]))
+    with pytest.raises(UserError, match="lists no images"):
+        build(ann_file)
+
+
+def test_no_image_with_boxes_of_the_classes(ann_file):
+    edit(ann_file, lambda coco: coco.update(annotations=[]))
+    with pytest.raises(UserError, match="no usable image: none of its 4 images"):
+        build(ann_file)
+
+
+def test_wrong_image_folder(ann_file, tmp_path):
+    with pytest.raises(UserError, match="001.png .* does not exist"):
+        build(ann_file, img_prefix=str(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image"])
+def test_unreadable_image_is_skipped_in_training(ann_file, caplog, content):
+    (ann_file.parent / "images" / "001.png").write_bytes(content)
+    dataset = build(ann_file)
+    np.random.seed(0)
+    with caplog.at_level(logging.WARNING):
+        names = {dataset[0]["ori_filename"] for _ in range(20)}
+    assert names == {"002.png", "003.png", "004.png"}
+    assert caplog.text.count("skipped unreadable image") == 1
+    assert "001.png (1 so far)" in caplog.text
+    with pytest.raises(UserError, match="001.png .* missing or unreadable"):
+        build(ann_file, strict=True)[0]
+
+
+def test_unreadable_image_stops_a_test(ann_file):
+    (ann_file.parent / "images" / "001.png").write_bytes(b"")
+    dataset = build(ann_file, test_mode=True, pipeline=TEST)
+    assert dataset[1]["ori_filename"] == "002.png"
+    with pytest.raises(UserError, match="001.png .* missing or unreadable"):
+        dataset[0]
+
+
+def test_training_stops_where_no_image_is_readable(ann_file):
+    for path in (ann_file.parent / "images").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match="every other image"):
+        build(ann_file)[0]
+
+
+def test_a_bug_in_the_pipeline_is_not_taken_for_an_unreadable_image(ann_file):
+    dataset = build(ann_file, pipeline=[*TRAIN, dict(type="Mosaic")])
+    with pytest.raises(AssertionError):
+        dataset[0]
+
+
+def test_loads_in_workers(ann_file):
+    meta = dict(type="Collect", keys=["img", "gt_bboxes"], meta_keys=("domain",))
+    dataset = build(ann_file, pipeline=[*TRAIN, dict(type="DefaultFormatBundle"), meta])
+    loader = build_dataloader(dataset, samples_per_gpu=2, workers_per_gpu=1, dist=False)
+    metas = [meta for batch in loader for meta in batch["img_metas"].data[0]]
+    assert [meta["domain"] for meta in metas] == ["factory"] * 4
