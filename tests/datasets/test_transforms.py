@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from mmdet.core import BitmapMasks
+from mmdet.datasets.builder import PIPELINES
+
+
+def sample(size_hw, boxes, value, masks=None) -> dict:
+    boxes = np.array(boxes, dtype=np.float32).reshape(-1, 4)
+    results = dict(
+        img=np.full((*size_hw, 3), value, dtype=np.uint8),
+        gt_bboxes=boxes,
+        gt_labels=np.full(len(boxes), value, dtype=np.int64),
+        mask_fields=[],
+        domain=f"value{value}",
+    )
+    if masks is not None:
+        results.update(gt_masks=BitmapMasks(masks, *size_hw), mask_fields=["gt_masks"])
+    return results
+
+
+def paste(canvas, partner, **kwargs) -> dict:
+    transform = PIPELINES.build(dict(type="CrossDomainCopyPaste", selected=False, **kwargs))
+    return transform({**canvas, "mix_results": [partner]})
+
+
+def test_partner_of_the_same_size_is_pasted_box_by_box():
+    out = paste(sample((40, 60), [[1.25, 2.5, 11.75, 22.5]], 1), sample((40, 60), [[30, 10, 50, 30]], 2))
+    expected = np.full((40, 60, 3), 1)
+    expected[10:30, 30:50] = 2
+    np.testing.assert_array_equal(out["img"], expected)
+    assert out["img"].dtype == np.uint8
+    # The box nothing was pasted over keeps its fractions.
+    np.testing.assert_array_equal(out["gt_bboxes"], np.float32([[1.25, 2.5, 11.75, 22.5], [30, 10, 50, 30]]))
+    assert out["gt_labels"].tolist() == [1, 2]
+    assert out["domain"] == "value1"
+    assert "gt_masks" not in out and out["mask_fields"] == []
+
+
+@pytest.mark.parametrize(
+    "partner_hw, boxes, expected",
+    [
+        ((80, 120), [[20, 40, 80, 60]], [10, 20, 40, 30]),
+        # 20 × 30 fits twice; 40 × 40 leaves its ratio and is padded at the right.
+        ((20, 30), [[5, 10, 20, 15]], [10, 20, 40, 30]),
+        ((40, 40), [[5, 10, 20, 15]], [5, 10, 20, 15]),
+        ((80, 40), [[20, 40, 40, 80]], [10, 20, 20, 40]),
+    ],
+)
+def test_partner_of_another_size_is_resized_and_padded(partner_hw, boxes, expected):
+    out = paste(sample((40, 60), [], 1), sample(partner_hw, boxes, 2))
+    np.testing.assert_array_equal(out["gt_bboxes"], np.float32([expected]))
+    x1, y1, x2, y2 = expected
+    picture = np.full((40, 60, 3), 1)
+    picture[y1:y2, x1:x2] = 2
+    np.testing.assert_array_equal(out["img"], picture)
+
+
+def test_boxes_are_cut_or_dropped_where_pasted_over():
+    canvas = sample((40, 60), [[10, 10, 30, 20], [40, 10, 50, 20]], 1)
+    out = paste(canvas, sample((40, 60), [[20, 5, 55, 35]], 2), bbox_occluded_thr=3, mask_occluded_thr=50)
+    np.testing.assert_array_equal(out["gt_bboxes"], np.float32([[10, 10, 20, 20], [20, 5, 55, 35]]))
+    assert out["gt_labels"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("selected", [True, False])
+@pytest.mark.parametrize("canvas_boxes, partner_boxes", [([], []), ([], [[1, 1, 9, 9]]), ([[1, 1, 9, 9]], [])])
+def test_empty_boxes_on_either_side(canvas_boxes, partner_boxes, selected):
+    transform = PIPELINES.build(dict(type="CrossDomainCopyPaste", selected=selected))
+    canvas = sample((20, 30), canvas_boxes, 1)
+    for _ in range(5):
+        out = transform({**canvas, "mix_results": [sample((25, 25), partner_boxes, 2)]})
+        assert out["gt_bboxes"].shape == (len(out["gt_labels"]), 4)
+        assert set(out["gt_labels"]) <= {1, 2}
+        assert out["img"].shape == (20, 30, 3)
+        assert "gt_masks" not in out
+
+
+def test_instance_masks_are_used_where_there_are_any():
+    mask = np.zeros((1, 40, 60), dtype=np.uint8)
+    mask[0, 10:20, 10:20] = 1
+    canvas = sample((20, 30), [], 1, masks=np.zeros((0, 20, 30), np.uint8))
+    out = paste(canvas, sample((40, 60), [[10, 10, 30, 30]], 2, masks=mask))
+    expected = np.full((20, 30, 3), 1)
+    expected[5:10, 5:10] = 2
+    np.testing.assert_array_equal(out["img"], expected)
+    np.testing.assert_array_equal(out["gt_bboxes"], [[5, 5, 15, 15]])
+    assert "gt_masks" not in out and out["mask_fields"] == []
+
+
+def test_selected_objects_are_part_of_the_partner():
+    transform = PIPELINES.build(dict(type="CrossDomainCopyPaste", selected=True))
+    boxes = [[1, 1, 9, 9], [11, 1, 19, 9], [21, 1, 29, 9]]
+    np.random.seed(0)
+    counts = set()
+    for _ in range(40):
+        out = transform({**sample((20, 30), [], 1), "mix_results": [sample((20, 30), boxes, 2)]})
+        assert {tuple(box) for box in out["gt_bboxes"].tolist()} <= {tuple(map(float, box)) for box in boxes}
+        counts.add(len(out["gt_bboxes"]))
+    assert counts == {0, 1, 2, 3}
