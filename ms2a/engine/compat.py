@@ -1,5 +1,248 @@
-"""Repairs of mmcv 1.7.2 and mmdet 2.28.2 on current torch releases, each with its reason; applied by ``import ms2a``."""
+"""Repairs of mmcv 1.7.2 and mmdet 2.28.2 on current torch releases, each with its reason; applied by ``import ms2a``.
+
+Both libraries are frozen, and torch has moved on since. Every repair is one function that replaces or wraps a few lines
+of theirs, only where the fault is present.
+"""
+
+import functools
+import importlib
+import os
+import tempfile
+import time
+import types
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ms2a.artefacts import atomic_path
+
+with warnings.catch_warnings():
+    # mmcv 1.x announces mmcv 2.0 at every import; this package stays with 1.x on purpose.
+    warnings.filterwarnings("ignore", message="On January 1, 2023, MMCV will release")
+    import mmcv
+
+import mmcv.parallel._functions
+import mmdet.apis.train
+import mmdet.utils.util_distribution
+import torchvision
+from mmcv.parallel import MMDataParallel, MMDistributedDataParallel
+from mmcv.parallel.scatter_gather import scatter_kwargs
+from mmcv.runner import BaseRunner, epoch_based_runner, get_dist_info, iter_based_runner
+from mmcv.runner import checkpoint as mmcv_checkpoint
+from mmdet.core.hook.yolox_lrupdater_hook import YOLOXLrUpdaterHook
+
+# The package mmcv.ops binds the function "nms" over the module of that name.
+mmcv_nms = importlib.import_module("mmcv.ops.nms")
 
 
 def apply() -> None:
     """Applies every repair; calling it again changes nothing."""
+    # The mark is kept on mmcv, the thing changed, so that it outlives a reload of this module.
+    if getattr(mmcv, "_repaired_by_ms2a", False):
+        return
+    give_get_stream_a_device()
+    run_ddp_forward_without_replicated_tensors()
+    scatter_batches_of_ddp_on_the_cpu()
+    build_ddp_on_the_cpu()
+    keep_data_parallel_on_the_cpu()
+    give_nms_a_cuda_implementation()
+    write_checkpoints_whole()
+    never_run_the_config_of_a_checkpoint()
+    anneal_yolox_lr_over_no_epochs()
+    pause_between_epochs_only_when_distributed()
+    mmcv._repaired_by_ms2a = True
+
+
+def give_get_stream_a_device() -> None:
+    """Mmcv's ``Scatter`` passes a GPU's index to torch's ``_get_stream``, which since torch 2.1 wants a device."""
+    original = mmcv.parallel._functions._get_stream
+
+    @functools.wraps(original)
+    def get_stream(device: int | torch.device) -> Any:
+        return original(torch.device("cuda", device) if isinstance(device, int) else device)
+
+    mmcv.parallel._functions._get_stream = get_stream
+
+
+def run_ddp_forward_without_replicated_tensors() -> None:
+    """Mmcv's ``_run_ddp_forward`` reads ``_use_replicated_tensor_module``, which torch 2.1 removed.
+
+    The replicated module was an experiment of torch's, off by default; the plain module is what ran anyway.
+    """
+
+    def run_ddp_forward(self: MMDistributedDataParallel, *inputs: Any, **kwargs: Any) -> Any:
+        device_id = self.device_ids[0] if self.device_ids else -1
+        inputs, kwargs = self.to_kwargs(inputs, kwargs, device_id)
+        return self.module(*inputs[0], **kwargs[0])
+
+    MMDistributedDataParallel._run_ddp_forward = run_ddp_forward
+
+
+def scatter_batches_of_ddp_on_the_cpu() -> None:
+    """On the CPU mmcv's DDP hands ``train_step`` its DataContainers unopened; -1 is mmcv's name for the CPU."""
+
+    def opened(step: Callable) -> Callable:
+        @functools.wraps(step)
+        def wrapper(self: MMDistributedDataParallel, *inputs: Any, **kwargs: Any) -> Any:
+            if not self.device_ids:
+                inputs, kwargs = scatter_kwargs(inputs, kwargs, [-1], dim=self.dim)
+                inputs, kwargs = inputs[0], kwargs[0]
+            return step(self, *inputs, **kwargs)
+
+        return wrapper
+
+    MMDistributedDataParallel.train_step = opened(MMDistributedDataParallel.train_step)
+    MMDistributedDataParallel.val_step = opened(MMDistributedDataParallel.val_step)
+
+
+def build_ddp_on_the_cpu() -> None:
+    """Mmdet's ``build_ddp`` refuses the CPU, where DDP works over gloo and takes no device ids."""
+    original = mmdet.utils.util_distribution.build_ddp
+
+    @functools.wraps(original)
+    def build_ddp(model: nn.Module, device: str = "cuda", *args: Any, **kwargs: Any) -> nn.Module:
+        if device != "cpu":
+            return original(model, device, *args, **kwargs)
+        kwargs.pop("device_ids", None)
+        return MMDistributedDataParallel(model, *args, **kwargs)
+
+    # mmdet's train module and its package hold their own references to the function.
+    for module in (mmdet.utils.util_distribution, mmdet.utils, mmdet.apis.train):
+        module.build_ddp = build_ddp
+
+
+class CPUDataParallel(MMDataParallel):
+    """MMDataParallel that stays on the CPU though a GPU is there."""
+
+    def __init__(self, module: nn.Module, *_: Any, dim: int = 0, **__: Any):
+        # DataParallel's own __init__ would move the module to a GPU.
+        nn.Module.__init__(self)
+        self.module = module
+        self.device_ids = []
+        self.dim = dim
+
+
+def keep_data_parallel_on_the_cpu() -> None:
+    """On a machine with a GPU, mmdet's ``build_dp(model, 'cpu')`` moves the model to that GPU."""
+    mmdet.utils.util_distribution.dp_factory["cpu"] = CPUDataParallel
+
+
+class NMSOperators:
+    """mmcv's compiled operators, with torchvision's NMS for tensors on a GPU.
+
+    Args:
+        operators: mmcv's extension module, compiled without CUDA.
+    """
+
+    def __init__(self, operators: types.ModuleType):
+        self._operators = operators
+
+    def nms(self, bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+        """Indices of the boxes (N, 4) x1 y1 x2 y2 that are kept, by falling score (N,).
+
+        Args:
+            bboxes: boxes in pixels.
+            scores: their scores.
+            iou_threshold: a box is dropped if its overlap with a better one is greater.
+            offset: 1 if x2 and y2 are the last pixel inside the box, else 0.
+        """
+        if not bboxes.is_cuda:
+            return self._operators.nms(bboxes, scores, iou_threshold=iou_threshold, offset=offset)
+        # With x2 + 1 and y2 + 1 widths, heights and overlaps are those that mmcv computes for offset 1.
+        shift = bboxes.new_tensor([0, 0, offset, offset])
+        return torchvision.ops.nms(bboxes + shift, scores, iou_threshold)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._operators, name)
+
+
+def give_nms_a_cuda_implementation() -> None:
+    """Mmcv built without CUDA has no NMS for tensors on a GPU; soft-NMS computes on the CPU in every build."""
+    operators = mmcv_nms.ext_module
+    if operators.get_compiling_cuda_version() == "not available":
+        mmcv_nms.ext_module = NMSOperators(operators)
+
+
+def write_checkpoints_whole() -> None:
+    """Mmcv writes checkpoints in place and removes ``latest.pth`` before making it anew: a kill loses both."""
+    save_in_place = mmcv_checkpoint.save_checkpoint
+
+    @functools.wraps(save_in_place)
+    def save_checkpoint(model: nn.Module, filename: str, *args: Any, **kwargs: Any) -> None:
+        # pavi://, s3:// and the like are not paths.
+        if "://" in str(filename):
+            save_in_place(model, filename, *args, **kwargs)
+            return
+        with atomic_path(filename) as temporary:
+            save_in_place(model, str(temporary), *args, **kwargs)
+
+    def symlink(src: str, dst: str, overwrite: bool = True, **kwargs: Any) -> None:
+        if not overwrite:
+            os.symlink(src, dst, **kwargs)
+            return
+        folder = tempfile.mkdtemp(dir=Path(dst).parent, prefix=".link.")
+        try:
+            # A relative target is resolved where the link ends up, not here.
+            os.symlink(src, Path(folder, "link"), **kwargs)
+            os.replace(Path(folder, "link"), dst)
+        finally:
+            os.rmdir(folder)
+
+    for module in (mmcv_checkpoint, epoch_based_runner, iter_based_runner, mmcv.runner):
+        module.save_checkpoint = save_checkpoint
+    mmcv.symlink = symlink
+
+
+def never_run_the_config_of_a_checkpoint() -> None:
+    """Mmcv's ``resume`` runs the config text in a checkpoint as Python code, to learn the number of GPUs then.
+
+    What is lost is mmcv's guess of the iteration where that number changed. The run goes on recording its own config.
+    """
+    load, resume = BaseRunner.load_checkpoint, BaseRunner.resume
+
+    @functools.wraps(load)
+    def load_without_config(self: BaseRunner, *args: Any, **kwargs: Any) -> dict:
+        checkpoint = load(self, *args, **kwargs)
+        checkpoint.get("meta", {}).pop("config", None)
+        return checkpoint
+
+    @functools.wraps(resume)
+    def resume_with_own_config(self: BaseRunner, *args: Any, **kwargs: Any) -> None:
+        config = (self.meta or {}).get("config")
+        resume(self, *args, **kwargs)
+        self.meta["config"] = config
+
+    BaseRunner.load_checkpoint = load_without_config
+    BaseRunner.resume = resume_with_own_config
+
+
+def anneal_yolox_lr_over_no_epochs() -> None:
+    """Mmdet's YOLOX lr hook divides by zero when the warm-up and the last epochs leave nothing between them."""
+    original = YOLOXLrUpdaterHook.get_lr
+
+    @functools.wraps(original)
+    def get_lr(self: YOLOXLrUpdaterHook, runner: Any, base_lr: float) -> float:
+        progress, end = (runner.epoch, runner.max_epochs) if self.by_epoch else (runner.iter, runner.max_iters)
+        fixed_from = end - len(runner.data_loader) * self.num_last_epochs
+        if progress + 1 < fixed_from <= self.warmup_iters:
+            # Still warming up: the warm-up scales the rate from which annealing would start.
+            return base_lr
+        return original(self, runner, base_lr)
+
+    YOLOXLrUpdaterHook.get_lr = get_lr
+
+
+def pause_between_epochs_only_when_distributed() -> None:
+    """Mmcv's runner sleeps two seconds an epoch against a deadlock between processes, also where there is one only."""
+
+    def sleep(seconds: float) -> None:
+        if get_dist_info()[1] > 1:
+            time.sleep(seconds)
+
+    clock = types.SimpleNamespace(**{name: value for name, value in vars(time).items() if not name.startswith("_")})
+    clock.sleep = sleep
+    epoch_based_runner.time = clock

@@ -1,0 +1,77 @@
+"""Where a run computes: the device, and the process group when there are several processes."""
+
+import os
+import subprocess
+
+import torch
+import torch.distributed as dist
+
+from ms2a.errors import UserError
+
+LAUNCHERS = ("none", "pytorch", "slurm")
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The device called ``name``; by default the GPU if there is one.
+
+    Args:
+        name: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` … or None.
+
+    Raises:
+        UserError: the name is not a device, or there is no such device here.
+    """
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name is None:
+        name = "cuda" if available else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"device {name!r} is not known; expected cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device {name!r} is not supported; expected cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= available:
+        raise UserError(f"device {name!r} was asked for, but torch sees {available} GPUs here; use --device cpu")
+    return device
+
+
+def init_distributed(launcher: str, device: torch.device) -> torch.device:
+    """Joins the process group that ``launcher`` describes in the environment; returns this process's device.
+
+    mmcv's ``init_dist`` divides by the number of GPUs, so it can't start processes on the CPU.
+
+    Args:
+        launcher: ``"none"`` (one process), ``"pytorch"`` (torchrun) or ``"slurm"`` (srun).
+        device: the chosen device; with several processes on GPUs each takes the one of its local rank.
+
+    Raises:
+        UserError: the launcher's environment variables are missing, or there are more processes than GPUs.
+    """
+    if launcher == "none":
+        return device
+    if launcher not in LAUNCHERS:
+        raise UserError(f"launcher {launcher!r} is not known; expected one of {', '.join(LAUNCHERS)}")
+    if launcher == "slurm":
+        _describe_slurm_job()
+    missing = [name for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR") if name not in os.environ]
+    if missing:
+        raise UserError(f"--launcher {launcher} needs {', '.join(missing)} in the environment; start with torchrun")
+    if device.type == "cuda":
+        device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        dist.init_process_group(backend="nccl" if device.type == "cuda" else "gloo")
+    return device
+
+
+def _describe_slurm_job() -> None:
+    """Translates the variables of a Slurm job step into torchrun's; what is set already stays."""
+    names = {"RANK": "SLURM_PROCID", "LOCAL_RANK": "SLURM_LOCALID", "WORLD_SIZE": "SLURM_NTASKS"}
+    for name, slurm_name in names.items():
+        if slurm_name in os.environ:
+            os.environ.setdefault(name, os.environ[slurm_name])
+    if "MASTER_ADDR" not in os.environ and "SLURM_NODELIST" in os.environ:
+        command = ["scontrol", "show", "hostnames", os.environ["SLURM_NODELIST"]]
+        os.environ["MASTER_ADDR"] = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[
+            0
+        ]
+    os.environ.setdefault("MASTER_PORT", "29500")

@@ -1,0 +1,135 @@
+import random
+from types import SimpleNamespace
+
+import mmcv
+import numpy as np
+import pytest
+import torch
+from mmcv.runner import HOOKS
+from mmcv.utils import build_from_cfg
+from torch import nn
+
+from ms2a.engine import EpochSeedHook, FrozenBatchNormHook, ModeSwitchHook, freeze_all_but
+from ms2a.errors import UserError
+
+
+class Detector(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        self.foreground = nn.Sequential(nn.Conv2d(4, 1, 1), nn.BatchNorm2d(1))
+        self.bbox_head = nn.Module()
+        self.bbox_head.use_l1 = False
+        self.bbox_head.multi_level_conv_cls = nn.ModuleList([nn.Conv2d(4, 2, 1)])
+        self.memory_residual0 = nn.Parameter(torch.zeros(2))
+        self.started_at = None
+
+    def start_epoch(self, iteration):
+        self.started_at = iteration
+
+
+class Loader:
+    """Stands for the training loader: remembers what its data set was told to skip."""
+
+    persistent_workers = False
+
+    def __init__(self):
+        self.dataset = self
+        self.skipped = []
+
+    def update_skip_type_keys(self, names):
+        self.skipped.append(names)
+
+
+def runner(max_epochs=10, rank=0):
+    return SimpleNamespace(
+        model=Detector(),
+        data_loader=Loader(),
+        max_epochs=max_epochs,
+        epoch=0,
+        iter=0,
+        rank=rank,
+        logger=mmcv.get_logger("mmdet"),
+    )
+
+
+def switch_epoch(hook, run, epochs):
+    """The epochs at whose start the hook switches."""
+    switched = []
+    for run.epoch in epochs:
+        before = len(run.data_loader.skipped)
+        hook.before_train_epoch(run)
+        if len(run.data_loader.skipped) > before:
+            switched.append(run.epoch)
+    return switched
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "last", "epochs", "expected"),
+    [
+        (10, 3, range(10), [6]),  # where mmdet switches
+        (10, 3, range(8, 10), [8]),  # resumed past the switch
+        (10, 3, range(6, 10), [6]),  # resumed right there
+        (2, 15, range(2), [0]),  # shorter than the last epochs
+        (3, 3, range(3), [0]),
+    ],
+)
+def test_mode_switches_once(max_epochs, last, epochs, expected):
+    run = runner(max_epochs)
+    assert switch_epoch(ModeSwitchHook(num_last_epochs=last), run, epochs) == expected
+    assert run.model.bbox_head.use_l1
+    assert {"CrossDomainCopyPaste", "SameDomainMosaic", "RandomAffine"} <= set(run.data_loader.skipped[0])
+
+
+def test_mode_does_not_switch_early():
+    run = runner(10)
+    assert switch_epoch(ModeSwitchHook(num_last_epochs=3), run, range(6)) == []
+    assert not run.model.bbox_head.use_l1
+
+
+def draw():
+    return random.random(), np.random.rand(), torch.rand(()).item()
+
+
+def test_seed_depends_on_seed_epoch_and_rank_only():
+    draws = {}
+    for seed, epoch, rank in [(0, 0, 0), (0, 1, 0), (1, 0, 0), (0, 0, 1)]:
+        run = runner(rank=rank)
+        run.epoch = epoch
+        EpochSeedHook(seed).before_train_epoch(run)
+        draws[seed, epoch, rank] = draw()
+    assert len(set(draws.values())) == 4
+    EpochSeedHook(0).before_train_epoch(runner())
+    assert draw() == draws[0, 0, 0]
+
+
+def test_epoch_start_is_told_to_the_detector():
+    run = runner()
+    run.epoch, run.iter = 2, 34
+    EpochSeedHook(0).before_train_epoch(run)
+    assert run.model.started_at == 34
+
+
+def test_freezing_leaves_predictors_residuals_and_foreground():
+    model = Detector()
+    trained = freeze_all_but(model)
+    assert {name.split(".")[0] for name in trained} == {"foreground", "bbox_head", "memory_residual0"}
+    run = SimpleNamespace(model=model.train())
+    FrozenBatchNormHook().before_train_epoch(run)
+    assert not model.backbone[1].training and model.foreground[1].training
+
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.foreground(model.backbone(torch.rand(2, 3, 4, 4))).sum().backward()
+    torch.optim.SGD(model.parameters(), lr=1.0, weight_decay=0.1).step()
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all(name.startswith("foreground") for name in changed)
+
+
+def test_freezing_names_a_part_that_matches_nothing():
+    with pytest.raises(UserError, match="no parameter of the detector contains 'relation'.*backbone, bbox_head"):
+        freeze_all_but(Detector(), ["relation"])
+
+
+def test_hooks_are_registered():
+    assert isinstance(build_from_cfg(dict(type="ModeSwitchHook", num_last_epochs=2), HOOKS), ModeSwitchHook)
+    assert isinstance(build_from_cfg(dict(type="EpochSeedHook", seed=2), HOOKS), EpochSeedHook)
