@@ -14,6 +14,7 @@ import numpy as np
 from mmdet.datasets import DATASETS, CocoDataset
 
 from ms2a.datasets.annotations import mend_annotations, order_categories, read_coco
+from ms2a.datasets.fewshot import draw_subset
 from ms2a.errors import UserError
 
 logger = logging.getLogger("mmdet")
@@ -33,6 +34,8 @@ class DomainCocoDataset(CocoDataset):
     Args:
         domain: name of the image distribution; it selects the memory that the detector reads.
         strict: stop at an unreadable training image instead of skipping it.
+        num_images: use at most so many annotated images, see :func:`ms2a.datasets.fewshot.draw_subset`; None: all.
+        split_seed: which draw of them.
         **kwargs: as in :class:`mmdet.datasets.CocoDataset`.
 
     Raises:
@@ -40,9 +43,19 @@ class DomainCocoDataset(CocoDataset):
             left; in testing (always) or training (``strict``) an unreadable image.
     """
 
-    def __init__(self, *args: Any, domain: str, strict: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        domain: str,
+        strict: bool = False,
+        num_images: int | None = None,
+        split_seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         self.domain = domain
         self.strict = strict
+        self.num_images = num_images
+        self.split_seed = split_seed
         self._unreadable: set[int] = set()
         super().__init__(*args, **kwargs)
         self._check_images()
@@ -66,9 +79,11 @@ class DomainCocoDataset(CocoDataset):
         mended = mend_annotations(coco)
         if mended.warning():
             logger.warning("%s: %s", ann_file, mended.warning())
+        if self.num_images is not None:
+            coco = draw_subset(coco, self.CLASSES, self.num_images, self.split_seed)
         # pycocotools reads files only, and prints as it does.
         with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
-            if mended or reordered:
+            if mended or reordered or self.num_images is not None:
                 ann_file = osp.join(folder, osp.basename(ann_file))
                 with open(ann_file, "w", encoding="utf-8") as file:
                     json.dump(coco, file)

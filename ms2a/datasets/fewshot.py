@@ -41,6 +41,29 @@ def nested_splits(coco: dict[str, Any], counts: Sequence[int], seed: int) -> dic
     return {count: _subset(coco, set(order[:count]), count, seed) for count in counts}
 
 
+def draw_subset(coco: dict[str, Any], classes: Sequence[str], count: int, seed: int) -> dict[str, Any]:
+    """Draws at most ``count`` images with boxes of ``classes``, as :func:`nested_splits` does.
+
+    Args:
+        coco: COCO dictionary; it is not changed.
+        classes: category names; others are left out.
+        count: number of images, positive; where fewer have boxes, all of those are taken.
+        seed: a different seed draws different images.
+
+    Returns:
+        A COCO dictionary; the given one where no image has a box of ``classes``.
+
+    Raises:
+        UserError: the count is not positive.
+    """
+    named = {**coco, "categories": [category for category in coco["categories"] if category["name"] in classes]}
+    annotated = len(_classes_by_image(named))
+    if not annotated:
+        return coco
+    count = min(count, annotated)
+    return nested_splits(named, [count], seed)[count]
+
+
 def _classes_by_image(coco: dict[str, Any]) -> dict[Any, set]:
     """Category ids of the valid boxes of every image that has any."""
     sizes_wh = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}

@@ -67,6 +67,23 @@ def test_bad_boxes_are_clipped_or_dropped_with_one_warning(ann_file, caplog):
     np.testing.assert_array_equal(dataset[0]["gt_bboxes"], [[0, 5, 20, 25]])
 
 
+def test_a_subset_of_annotated_images_with_boxes_of_the_classes(ann_file):
+    def change(coco):
+        boxes_of = {1: 1, 2: 1, 3: 2}  # images 1 and 2 have a nut each, 3 a bolt, 4 nothing
+        coco["annotations"] = [
+            dict(id=image_id, image_id=image_id, category_id=category, bbox=[5, 5, 30, 20], area=600, iscrowd=0)
+            for image_id, category in boxes_of.items()
+        ]
+
+    edit(ann_file, change)
+    drawn = [build(ann_file, classes=("nut",), filter_empty_gt=False, num_images=1, split_seed=s) for s in range(9)]
+    assert {len(dataset) for dataset in drawn} == {1}
+    assert {dataset.data_infos[0]["id"] for dataset in drawn} == {1, 2}
+    every = build(ann_file, classes=("nut",), filter_empty_gt=False, num_images=64)
+    assert [info["id"] for info in every.data_infos] == [1, 2]
+    assert [len(every[index]["gt_labels"]) for index in range(2)] == [1, 1]
+
+
 def test_labels_follow_the_classes_not_the_file(ann_file):
     names = {category["id"]: category["name"] for category in json.loads(ann_file.read_text())["categories"]}
     annotations = [a for a in json.loads(ann_file.read_text())["annotations"] if a["image_id"] == 1]
