@@ -2,11 +2,11 @@
 
 from mmcv.runner import DefaultOptimizerConstructor
 from mmcv.runner.optimizer import OPTIMIZER_BUILDERS
-from mmcv.utils import SyncBatchNorm, _BatchNorm, _InstanceNorm
+from mmcv.utils import _BatchNorm, _InstanceNorm
 from torch import nn
 from torch.optim import Optimizer
 
-_NORMS = (_BatchNorm, _InstanceNorm, SyncBatchNorm, nn.GroupNorm, nn.LayerNorm)
+_NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 @OPTIMIZER_BUILDERS.register_module()

@@ -1,0 +1,60 @@
+"""Task C→F: Cityscapes to Foggy Cityscapes, eight classes. Where the files come from: docs/data.md."""
+
+data_roots = dict(cityscapes="data/cityscapes", foggy_cityscapes="data/foggy_cityscapes")
+source_domain = "cityscapes"
+target_domain = "foggy_cityscapes"
+classes = ("person", "car", "rider", "bicycle", "truck", "motorcycle", "train", "bus")
+num_classes = len(classes)
+
+num_annotated = 8  # annotated target images
+split_seed = 0  # which draw of them
+
+source_train = dict(
+    type="DomainCocoDataset",
+    domain="cityscapes",
+    classes="${classes}",
+    data_root="${data_roots.cityscapes}",
+    ann_file="annotations/instancesonly_filtered_gtFine_train.json",
+    img_prefix="leftImg8bit/train",
+    filter_empty_gt=False,
+    pipeline="${load_pipeline}",
+)
+target_train = dict(
+    type="DomainCocoDataset",
+    domain="foggy_cityscapes",
+    classes="${classes}",
+    data_root="${data_roots.foggy_cityscapes}",
+    ann_file="annotations/split${split_seed}_${num_annotated}.json",
+    img_prefix="leftImg8bit_foggy/train",
+    filter_empty_gt=False,
+    pipeline="${load_pipeline}",
+)
+source_val = dict(
+    type="DomainCocoDataset",
+    domain="cityscapes",
+    classes="${classes}",
+    data_root="${data_roots.cityscapes}",
+    ann_file="annotations/instancesonly_filtered_gtFine_val.json",
+    img_prefix="leftImg8bit/val",
+)
+target_test = dict(
+    type="DomainCocoDataset",
+    domain="foggy_cityscapes",
+    classes="${classes}",
+    data_root="${data_roots.foggy_cityscapes}",
+    ann_file="annotations/instancesonly_filtered_gtFine_val.json",
+    img_prefix="leftImg8bit_foggy/val",
+)
+test_sets = ["${target_test}", "${source_val}"]  # the target comes first
+
+# Stage I: the images it reads (a folder, or a COCO file and its image folder; labels are not used) and what it
+# writes with the detector of the base stage.
+memory_images = dict(
+    cityscapes=dict(img="${data_roots.cityscapes}/leftImg8bit/train"),
+    foggy_cityscapes=dict(img="${data_roots.foggy_cityscapes}/leftImg8bit_foggy/train"),
+)
+memory_dir = "work_dirs/yolox_fs_x_640x640_50e_cityscapes_base/memory"
+memory_files = dict(
+    cityscapes="${memory_dir}/cityscapes_cluster.pth",
+    foggy_cityscapes="${memory_dir}/foggy_cityscapes_cluster.pth",
+)

@@ -1,0 +1,29 @@
+"""Stage II: source and target mixed, CopyPaste between the domains, Mosaic within one."""
+
+_base_ = "./single_domain.py"
+
+source_times = 1
+target_times = 10
+
+data = dict(
+    train=dict(
+        _delete_=True,
+        type="CrossDomainMixDataset",
+        domains=[
+            dict(dataset="${source_train}", times="${source_times}"),
+            dict(dataset="${target_train}", times="${target_times}"),
+        ],
+        pipeline=[
+            dict(type="CrossDomainCopyPaste"),
+            dict(type="SameDomainMosaic", img_scale="${img_scale}", pad_val=114.0),
+            dict(type="RandomAffine", scaling_ratio_range=(0.5, 2), border="${mosaic_border}"),
+            dict(type="YOLOXHSVRandomAug"),
+            dict(type="RandomFlip", flip_ratio=0.5),
+            dict(type="Resize", img_scale="${img_scale}", keep_ratio=True),
+            "${fixed_pad}",
+            dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), keep_empty=False),
+            dict(type="DefaultFormatBundle"),
+            dict(type="Collect", keys=["img", "gt_bboxes", "gt_labels"], meta_keys="${meta_keys}"),
+        ],
+    )
+)

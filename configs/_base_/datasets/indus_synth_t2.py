@@ -1,0 +1,31 @@
+"""Generated benchmark, S to T2, one class."""
+
+_base_ = "./indus_synth_s.py"
+
+target_domain = "indus_synth_t2"
+num_annotated = 10  # annotated target images: 10, 30 or 50
+split_seed = 0  # which draw of them
+
+target_train = dict(
+    type="DomainCocoDataset",
+    domain="indus_synth_t2",
+    classes="${classes}",
+    data_root="${data_roots.indus_synth}",
+    ann_file="t2/split${split_seed}_${num_annotated}.json",
+    img_prefix="t2/images",
+    filter_empty_gt=False,
+    pipeline="${load_pipeline}",
+)
+test_sets = ["${t2_test}", "${source_val}"]  # the target comes first
+
+# Stage I: the images it reads (a folder, or a COCO file and its image folder; labels are not used) and what it
+# writes with the detector of the base stage.
+memory_images = dict(
+    indus_synth_s=dict(img="${data_roots.indus_synth}/s/train.json", img_root="${data_roots.indus_synth}/s/images"),
+    indus_synth_t2=dict(img="${data_roots.indus_synth}/t2/unlabelled"),
+)
+memory_dir = "work_dirs/yolox_fs_n_128x320_indus_synth_base/memory"
+memory_files = dict(
+    indus_synth_s="${memory_dir}/indus_synth_s_cluster.pth",
+    indus_synth_t2="${memory_dir}/indus_synth_t2_cluster.pth",
+)

@@ -1,0 +1,60 @@
+"""Task S→C: Sim10k to Cityscapes, cars. Where the files come from: docs/data.md."""
+
+data_roots = dict(sim10k="data/sim10k", cityscapes="data/cityscapes")
+source_domain = "sim10k"
+target_domain = "cityscapes"
+classes = ("car",)
+num_classes = len(classes)
+
+num_annotated = 8  # annotated target images
+split_seed = 0  # which draw of them
+
+source_train = dict(
+    type="DomainCocoDataset",
+    domain="sim10k",
+    classes="${classes}",
+    data_root="${data_roots.sim10k}",
+    ann_file="annotations/train.json",
+    img_prefix="images",
+    filter_empty_gt=False,
+    pipeline="${load_pipeline}",
+)
+target_train = dict(
+    type="DomainCocoDataset",
+    domain="cityscapes",
+    classes="${classes}",
+    data_root="${data_roots.cityscapes}",
+    ann_file="annotations/split${split_seed}_${num_annotated}.json",
+    img_prefix="leftImg8bit/train",
+    filter_empty_gt=False,
+    pipeline="${load_pipeline}",
+)
+source_val = dict(
+    type="DomainCocoDataset",
+    domain="sim10k",
+    classes="${classes}",
+    data_root="${data_roots.sim10k}",
+    ann_file="annotations/val.json",
+    img_prefix="images",
+)
+target_test = dict(
+    type="DomainCocoDataset",
+    domain="cityscapes",
+    classes="${classes}",
+    data_root="${data_roots.cityscapes}",
+    ann_file="annotations/instancesonly_filtered_gtFine_val.json",
+    img_prefix="leftImg8bit/val",
+)
+test_sets = ["${target_test}", "${source_val}"]  # the target comes first
+
+# Stage I: the images it reads (a folder, or a COCO file and its image folder; labels are not used) and what it
+# writes with the detector of the base stage.
+memory_images = dict(
+    sim10k=dict(img="${data_roots.sim10k}/annotations/train.json", img_root="${data_roots.sim10k}/images"),
+    cityscapes=dict(img="${data_roots.cityscapes}/leftImg8bit/train"),
+)
+memory_dir = "work_dirs/yolox_fs_x_640x640_50e_sim10k_base/memory"
+memory_files = dict(
+    sim10k="${memory_dir}/sim10k_cluster.pth",
+    cityscapes="${memory_dir}/cityscapes_cluster.pth",
+)

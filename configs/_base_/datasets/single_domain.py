@@ -1,0 +1,63 @@
+"""Base stage: the source alone, with Mosaic, affine and MixUp. Evaluated on the target(s) first, then on the source.
+
+The images come from a task file beside this one, their size from an input_*.py.
+"""
+
+workers_per_gpu = 4
+batch_size = 1
+
+load_pipeline = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True)]
+# mmdet's own keys and the name of the image's domain.
+meta_keys = (
+    "filename",
+    "ori_filename",
+    "ori_shape",
+    "img_shape",
+    "pad_shape",
+    "scale_factor",
+    "flip",
+    "flip_direction",
+    "img_norm_cfg",
+    "domain",
+)
+fixed_pad = dict(type="Pad", size="${img_scale}", pad_val=dict(img=(114.0, 114.0, 114.0)))
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="MultiScaleFlipAug",
+        img_scale="${img_scale}",
+        flip=False,
+        transforms=[
+            dict(type="Resize", keep_ratio=True),
+            dict(type="RandomFlip"),
+            fixed_pad,
+            dict(type="DefaultFormatBundle"),
+            dict(type="Collect", keys=["img"], meta_keys=meta_keys),
+        ],
+    ),
+]
+data = dict(
+    samples_per_gpu="${batch_size}",
+    workers_per_gpu="${workers_per_gpu}",
+    persistent_workers=False,
+    # None: the workers draw from the main process' state, which EpochSeedHook sets at the start of every epoch.
+    train_dataloader=dict(seed=None),
+    train=dict(
+        type="MultiImageMixDataset",
+        dataset="${source_train}",
+        pipeline=[
+            dict(type="Mosaic", img_scale="${img_scale}", pad_val=114.0),
+            dict(type="RandomAffine", scaling_ratio_range=(0.1, 2), border="${mosaic_border}"),
+            dict(type="MixUp", img_scale="${img_scale}", ratio_range=(0.8, 1.6), pad_val=114.0),
+            dict(type="YOLOXHSVRandomAug"),
+            dict(type="RandomFlip", flip_ratio=0.5),
+            dict(type="Resize", img_scale="${img_scale}", keep_ratio=True),
+            fixed_pad,
+            dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), keep_empty=False),
+            dict(type="DefaultFormatBundle"),
+            dict(type="Collect", keys=["img", "gt_bboxes", "gt_labels"], meta_keys=meta_keys),
+        ],
+    ),
+    val=dict(type="DomainConcatDataset", datasets="${test_sets}", pipeline="${test_pipeline}"),
+    test=dict(type="DomainConcatDataset", datasets="${test_sets}", pipeline="${test_pipeline}"),
+)

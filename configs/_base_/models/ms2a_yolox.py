@@ -1,0 +1,35 @@
+"""The detector of stage II: the plain one with the memory of two domains before its head and a foreground branch."""
+
+_base_ = "./yolox.py"
+
+# 'feature': windows of the feature ask the memory (the paper's figure).
+# 'memory': the pooled memory asks the feature (the released weights): --cfg-options adapter_query=memory
+adapter_query = "feature"
+num_prototypes = 100
+nms = dict(type="soft_nms", iou_threshold=0.5)
+
+model = dict(
+    default_domain="${target_domain}",
+    adapter=dict(
+        type="MemoryAdapter",
+        channels="${channels}",
+        query="${adapter_query}",
+        num_layers=2,
+        memory=dict(
+            domains=["${source_domain}", "${target_domain}"],
+            num_prototypes="${num_prototypes}",
+            sizes_hw="${memory_sizes_hw}",
+            files="${memory_files}",
+        ),
+    ),
+    foreground=dict(
+        type="ForegroundBranch",
+        in_channels="${c5_channels}",
+        loss=dict(type="DiceLoss", use_sigmoid=True, activate=True, loss_weight=2.0),
+    ),
+    # Alignment losses are off; on, for example: [dict(loss=dict(type="MMDLoss", loss_weight=0.1), on="adapted")]
+    alignment=None,
+)
+
+# A batch without one of the domains leaves that domain's residuals without a gradient.
+find_unused_parameters = True

@@ -1,0 +1,8 @@
+"""YOLOX-X: 99 M parameters."""
+
+deepen_factor = 1.33
+widen_factor = 1.25
+neck_in_channels = [320, 640, 1280]
+c5_channels = 1280  # the last of neck_in_channels: what the foreground branch reads
+channels = 320
+num_csp_blocks = 4

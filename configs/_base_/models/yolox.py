@@ -1,0 +1,29 @@
+"""The plain detector of the base stage, without memory. Its size comes from size_*.py, its input from input_*.py."""
+
+nms = dict(type="nms", iou_threshold=0.6)
+
+model = dict(
+    type="MS2AYOLOX",
+    input_size="${img_scale}",
+    random_size_range="${random_size_range}",
+    random_size_interval=10,
+    backbone=dict(type="CSPDarknet", deepen_factor="${deepen_factor}", widen_factor="${widen_factor}"),
+    neck=dict(
+        type="YOLOXPAFPN",
+        in_channels="${neck_in_channels}",
+        out_channels="${channels}",
+        num_csp_blocks="${num_csp_blocks}",
+    ),
+    bbox_head=dict(
+        type="MS2AYOLOXHead",
+        num_classes="${num_classes}",
+        in_channels="${channels}",
+        feat_channels="${channels}",
+        loss_cls=dict(type="VarifocalLoss", reduction="sum", loss_weight=1.0),
+        loss_obj=dict(type="VarifocalLoss", reduction="sum", loss_weight=1.0),
+        loss_bbox=dict(type="CIoULoss", reduction="sum", loss_weight=2.0),
+        loss_l1=dict(type="SmoothL1Loss", reduction="sum", loss_weight=1.0),
+    ),
+    train_cfg=dict(assigner=dict(type="SimOTAAssigner", center_radius=2.5)),
+    test_cfg=dict(score_thr=0.01, nms="${nms}", max_per_img=100),
+)

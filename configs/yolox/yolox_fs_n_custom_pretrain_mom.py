@@ -1,0 +1,25 @@
+"""Your own data, stage II: source training."""
+
+_base_ = [
+    "../_base_/models/size_n.py",
+    "../_base_/models/ms2a_yolox.py",
+    "../_base_/datasets/input_320.py",
+    "../_base_/datasets/custom.py",
+    "../_base_/datasets/cross_domain.py",
+    "../_base_/schedules/yolox.py",
+    "../_base_/default_runtime.py",
+]
+
+lr = 2e-3
+max_epochs = 8
+num_last_epochs = 2
+warmup_epochs = 1
+batch_size = 8
+workers_per_gpu = 2
+target_times = 8
+residual_lr_mult = 1.0
+eval_interval = 8
+nms = dict(type="nms", iou_threshold=0.6)  # as in the base stage, to compare with it
+
+previous = "yolox_fs_n_custom_base"
+load_from = f"work_dirs/{previous}/latest.pth"

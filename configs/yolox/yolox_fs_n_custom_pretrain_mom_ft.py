@@ -1,0 +1,28 @@
+"""Your own data, stage II: target training."""
+
+_base_ = [
+    "../_base_/models/size_n.py",
+    "../_base_/models/ms2a_yolox.py",
+    "../_base_/datasets/input_320.py",
+    "../_base_/datasets/custom.py",
+    "../_base_/datasets/cross_domain.py",
+    "../_base_/schedules/yolox.py",
+    "../_base_/default_runtime.py",
+]
+
+lr = 4e-4
+max_epochs = 10
+num_last_epochs = 3
+warmup_epochs = 1
+batch_size = 8
+workers_per_gpu = 2
+target_times = 10
+backbone_neck_lr_mult = 0.4
+residual_lr_mult = 0.2
+eval_interval = 10
+source_train = dict(num_images=64, split_seed=0)
+memory_files = None  # the memory comes with the checkpoint
+nms = dict(type="nms", iou_threshold=0.6)  # as in the base stage, to compare with it
+
+previous = "yolox_fs_n_custom_pretrain_mom"
+load_from = f"work_dirs/{previous}/latest.pth"

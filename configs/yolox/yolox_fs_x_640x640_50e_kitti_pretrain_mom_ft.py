@@ -1,0 +1,25 @@
+"""KITTI to Cityscapes, stage II: target training."""
+
+_base_ = [
+    "../_base_/models/size_x.py",
+    "../_base_/models/ms2a_yolox.py",
+    "../_base_/datasets/input_640.py",
+    "../_base_/datasets/kitti_to_cityscapes.py",
+    "../_base_/datasets/cross_domain.py",
+    "../_base_/schedules/yolox.py",
+    "../_base_/default_runtime.py",
+]
+
+lr = 3e-4
+max_epochs = 20
+num_last_epochs = 5
+batch_size = 8
+target_times = 10
+backbone_neck_lr_mult = 0.8
+residual_lr_mult = 0.2
+eval_interval = 5
+source_train = dict(num_images=64, split_seed=0)
+memory_files = None  # the memory comes with the checkpoint
+
+previous = "yolox_fs_x_640x640_50e_kitti_pretrain_mom"
+load_from = f"work_dirs/{previous}/latest.pth"
