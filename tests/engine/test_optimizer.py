@@ -3,6 +3,8 @@ import torch
 from mmcv.runner import build_optimizer
 from torch import nn
 
+from ms2a.engine import PlainNormConstructor
+
 
 class Tiny(nn.Module):
     def __init__(self):
@@ -13,7 +15,7 @@ class Tiny(nn.Module):
 
 
 def groups(model, **paramwise):
-    config = dict(type="SGD", lr=1.0, weight_decay=0.5, constructor="PlainNormConstructor")
+    config = dict(type="SGD", lr=1.0, weight_decay=0.5, constructor=PlainNormConstructor.__name__)
     if paramwise:
         config["paramwise_cfg"] = paramwise
     optimizer = build_optimizer(model, config)
