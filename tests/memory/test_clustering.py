@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+import torch
+
+from ms2a.errors import UserError
+from ms2a.memory.clustering import _assign, _NearestCentroid, cluster_maps
+
+
+def _blobs(n_blobs=5, rows_each=40, size=(3, 4), spread=0.05, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(n_blobs, 1, *size, generator=generator) * 3
+    return (centres + spread * torch.randn(n_blobs, rows_each, *size, generator=generator)).flatten(0, 1)
+
+
+def _slow_inertia(rows, centroids):
+    rows, centroids = rows.flatten(1).double(), centroids.flatten(1).double()
+    return sum(min(float(((row - centroid) ** 2).sum()) for centroid in centroids) for row in rows)
+
+
+def test_two_pairs_of_numbers_by_hand():
+    rows = torch.tensor([0.0, 2.0, 10.0, 14.0]).view(4, 1, 1)
+    for seed in range(8):
+        found = cluster_maps(rows, 2, seed)
+        assert sorted(found.centroids.flatten().tolist()) == [1.0, 12.0]
+        assert found.sizes.tolist() == [2, 2]
+        assert found.inertia[-1] == pytest.approx(1 + 1 + 4 + 4)
+
+
+def test_centroids_are_means_and_inertia_is_right_against_a_slow_loop():
+    rows = torch.rand(200, 3, 4, generator=torch.Generator().manual_seed(3))
+    found = cluster_maps(rows, 7, seed=1, n_iter=100)
+    assert found.centroids.shape == (7, 3, 4)
+    assert found.centroids.dtype == torch.float32
+    assert found.inertia[-1] == pytest.approx(_slow_inertia(rows, found.centroids), rel=1e-5)
+    distances = ((rows[:, None] - found.centroids[None]) ** 2).sum(dim=(2, 3))
+    labels = distances.argmin(dim=1)
+    assert torch.bincount(labels, minlength=7).equal(found.sizes)
+    for index, centroid in enumerate(found.centroids):
+        torch.testing.assert_close(rows[labels == index].mean(dim=0), centroid, atol=1e-4, rtol=0)
+
+
+def test_inertia_never_rises():
+    rows = torch.rand(500, 4, 4, generator=torch.Generator().manual_seed(0))
+    for n_clusters in (2, 17, 200, 499):
+        inertia = np.array(cluster_maps(rows, n_clusters, seed=0, n_iter=40).inertia)
+        assert (np.diff(inertia) <= 1e-6 * inertia[0]).all()
+        assert inertia[-1] < inertia[0]
+
+
+def test_same_seed_same_prototypes_and_rows_untouched():
+    rows = _blobs()
+    before = rows.clone()
+    first, second = cluster_maps(rows, 8, seed=5), cluster_maps(rows, 8, seed=5)
+    assert torch.equal(first.centroids, second.centroids)
+    assert not torch.equal(first.centroids, cluster_maps(rows, 8, seed=6).centroids)
+    assert torch.equal(rows, before)
+
+
+def test_stops_when_nothing_changes_and_after_n_iter():
+    assert len(cluster_maps(_blobs(), 5, seed=0, n_iter=1000).inertia) < 50
+    assert len(cluster_maps(_blobs(), 5, seed=0, n_iter=1).inertia) == 2
+
+
+def test_as_many_clusters_as_rows():
+    rows = torch.arange(12.0).view(6, 1, 2)
+    found = cluster_maps(rows, 6, seed=0)
+    assert sorted(found.centroids.flatten().tolist()) == list(range(12))
+    assert found.inertia[-1] == 0
+
+
+def test_fewer_rows_than_clusters_names_both():
+    with pytest.raises(UserError, match="^6 channel maps can not make 10 clusters"):
+        cluster_maps(torch.rand(6, 2, 2), 10, seed=0)
+
+
+def test_fewer_distinct_rows_than_clusters_names_both():
+    rows = torch.arange(3.0).view(3, 1, 1).repeat(20, 1, 1)
+    with pytest.raises(UserError, match="only 3 of 60 channel maps are distinct, too few for 4"):
+        cluster_maps(rows, 4, seed=0)
+    with pytest.raises(UserError, match="only 1 of 9"):
+        cluster_maps(torch.tensor([0.0, -0.0, 0.0]).repeat(3).view(9, 1, 1), 2, seed=0)
+
+
+def test_many_identical_rows_leave_no_cluster_empty():
+    rows = torch.cat([torch.zeros(500, 2, 2), torch.rand(9, 2, 2, generator=torch.Generator().manual_seed(0)) + 1])
+    for seed in range(5):
+        found = cluster_maps(rows, 10, seed)
+        assert found.sizes.sum() == 509
+        assert found.sizes.min() > 0
+        assert found.inertia[-1] == pytest.approx(0, abs=1e-5)
+
+
+def test_an_empty_centroid_moves_to_the_farthest_row():
+    rows = torch.tensor([0.0, 1.0, 2.0, 50.0]).view(4, 1)
+    inertia = []
+    labels, _, centroids = _assign(_NearestCentroid(rows, "cpu"), torch.tensor([[1.0], [-90.0]]), inertia)
+    assert centroids.flatten().tolist() == [1.0, 50.0]
+    assert labels.tolist() == [0, 0, 0, 1]
+    assert inertia == [2.0]
+
+
+def test_rows_too_alike_are_refused():
+    with pytest.raises(UserError, match="too alike to tell 2 clusters"):
+        _assign(_NearestCentroid(torch.ones(5, 1), "cpu"), torch.ones(2, 1), [])
+
+
+def test_nonsense_numbers_are_refused():
+    for n_clusters, n_iter in ((0, 5), (3, 0)):
+        with pytest.raises(UserError, match="at least 1"):
+            cluster_maps(torch.rand(9, 2, 2), n_clusters, 0, n_iter)

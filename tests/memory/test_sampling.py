@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+import torch
+
+from ms2a.errors import UserError
+from ms2a.memory.sampling import ChannelMapSample, _permute_rows
+
+CHANNELS, SIZE = 6, (2, 3)
+
+
+def _maps(keys):
+    """Maps whose every value tells image and channel apart: 100 · image number + channel."""
+    numbers = torch.tensor([float(key) for key in keys])
+    values = 100 * numbers[:, None] + torch.arange(CHANNELS)
+    return values[:, :, None, None].expand(-1, -1, *SIZE)
+
+
+def _sample(keys, max_rows=20, seed=0, level=0, batch=4):
+    sample = ChannelMapSample(max_rows, seed, level)
+    for start in range(0, len(keys), batch):
+        sample.add(keys[start : start + batch], _maps(keys[start : start + batch]))
+    return sample
+
+
+KEYS = [str(number) for number in range(30)]
+
+
+def test_keeps_the_rows_of_smallest_hash_against_a_slow_reference():
+    sample = _sample(KEYS)
+    hashed = []
+    for key in KEYS:
+        for channel, value in enumerate(sample._hash_channels(key, CHANNELS)):
+            hashed.append((int(value), 100.0 * int(key) + channel))
+    expected = [value for _, value in sorted(hashed)[:20]]
+    assert sample.rows().shape == (20, *SIZE)
+    assert sample.rows()[:, 0, 0].tolist() == expected
+    assert sample.num_seen == 30 * CHANNELS
+
+
+def test_order_batches_and_shards_do_not_change_the_sample():
+    rows = _sample(KEYS).rows()
+    shuffled = [KEYS[index] for index in np.random.default_rng(1).permutation(30)]
+    assert torch.equal(_sample(shuffled, batch=7).rows(), rows)
+    first, second, third = _sample(KEYS[:5]), _sample(KEYS[5:6]), _sample(KEYS[6:])
+    third.merge(first)
+    third.merge(second)
+    assert torch.equal(third.rows(), rows)
+    assert third.num_seen == 30 * CHANNELS
+
+
+def test_merging_into_an_empty_shard_and_from_one():
+    whole, empty = _sample(KEYS), ChannelMapSample(20, 0, 0)
+    rows = whole.rows().clone()
+    whole.merge(ChannelMapSample(20, 0, 0))
+    empty.merge(whole)
+    assert torch.equal(whole.rows(), rows)
+    assert torch.equal(empty.rows(), rows)
+
+
+def test_merge_refuses_another_sampling():
+    with pytest.raises(ValueError, match="do not merge"):
+        _sample(KEYS).merge(_sample(KEYS, seed=1))
+
+
+def test_the_same_image_twice_counts_once():
+    twice = _sample(KEYS + KEYS[:7])
+    assert torch.equal(twice.rows(), _sample(KEYS).rows())
+    assert len(_sample(KEYS[:2] + KEYS[:2], max_rows=0)) == 2 * CHANNELS
+    assert len(_sample(["3", "3"], max_rows=0, batch=2)) == CHANNELS
+
+
+def test_reading_the_rows_in_between_changes_nothing():
+    sample = _sample(KEYS[:10])
+    sample.rows()
+    for key in KEYS[10:]:
+        sample.add([key], _maps([key]))
+    assert torch.equal(sample.rows(), _sample(KEYS).rows())
+
+
+def test_seed_and_level_change_the_sample():
+    rows = _sample(KEYS).rows()
+    assert not torch.equal(_sample(KEYS, seed=1).rows(), rows)
+    assert not torch.equal(_sample(KEYS, level=1).rows(), rows)
+
+
+def test_zero_keeps_everything():
+    rows = _sample(KEYS, max_rows=0).rows()
+    assert sorted(rows[:, 0, 0].tolist()) == sorted(_maps(KEYS)[:, :, 0, 0].flatten().tolist())
+
+
+def test_buffer_stays_within_the_bound():
+    sample = _sample(KEYS * 1, max_rows=20)
+    assert len(sample._buffer) == 20
+    for number in range(100, 200):
+        sample.add([str(number)], _maps([str(number)]))
+        assert len(sample._buffer) == len(sample) == 20
+
+
+def test_every_map_is_equally_likely():
+    """Over 400 seeds each of 180 maps should be kept 400 · 20 / 180 = 44.4 times."""
+    counts = np.zeros((30, CHANNELS))
+    for seed in range(400):
+        values = _sample(KEYS, seed=seed, batch=30).rows()[:, 0, 0].long()
+        np.add.at(counts, (values // 100, values % 100), 1)
+    expected = 400 * 20 / 180
+    # Binomial: a standard deviation of 6.3 a cell, so chi-square / degrees of freedom is near 1 - 20/180.
+    assert 0.6 < ((counts - expected) ** 2 / expected).sum() / 179 < 1.2
+    assert np.abs(counts.sum(axis=0) / 30 - expected).max() < 5  # no channel preferred
+    assert np.abs(counts.sum(axis=1) / CHANNELS - expected).max() < 11  # no image preferred
+
+
+def test_half_precision_maps_become_float32():
+    sample = ChannelMapSample(0, 0, 0)
+    sample.add(["1"], _maps(["1"]).half())
+    assert sample.rows().dtype == torch.float32
+
+
+def test_another_size_is_refused_naming_both_and_the_image():
+    sample = _sample(KEYS)
+    with pytest.raises(UserError, match=r"wide\.png are 2x9, earlier ones 2x3"):
+        sample.add(["wide.png"], torch.zeros(1, CHANNELS, 2, 9))
+
+
+def test_values_that_are_not_finite_are_refused():
+    with pytest.raises(UserError, match=r"bad\.png hold values that are not finite"):
+        ChannelMapSample(0, 0, 0).add(["bad.png"], torch.full((1, 2, 3, 3), float("nan")))
+
+
+def test_nothing_added_and_negative_bound_are_refused():
+    with pytest.raises(UserError, match="no channel map"):
+        ChannelMapSample(5, 0, 0).rows()
+    with pytest.raises(UserError, match="-1"):
+        ChannelMapSample(-1, 0, 0)
+
+
+def test_permute_rows_in_place():
+    rows = torch.arange(24.0).view(12, 2)
+    order = np.random.default_rng(0).permutation(10)
+    expected = torch.cat([rows[:10][torch.from_numpy(order)], rows[10:]])
+    _permute_rows(rows, order)
+    assert torch.equal(rows, expected)
