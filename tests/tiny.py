@@ -1,11 +1,16 @@
-"""Tiny data for tests: pictures of coloured rectangles with COCO annotations."""
+"""Tiny data for tests, pictures of coloured rectangles with COCO annotations, and a tiny detector's config."""
 
+import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import torch
+
+from ms2a.memory.files import write_maps
 
 
 def make_coco(
@@ -41,4 +46,168 @@ def make_coco(
     categories = [dict(id=number, name=name) for number, name in enumerate(classes, start=1)]
     path = folder / "annotations.json"
     path.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+    return path
+
+
+META_KEYS = (
+    "filename",
+    "ori_filename",
+    "ori_shape",
+    "img_shape",
+    "pad_shape",
+    "scale_factor",
+    "flip",
+    "flip_direction",
+    "img_norm_cfg",
+    "domain",
+)
+MEMORY_SIZES_HW = [(8, 12), (4, 6), (2, 3)]
+NUM_PROTOTYPES = 4
+
+
+def make_domains(folder: Path, classes: Sequence[str] = ("part",), n_images: int = 4) -> Path:
+    """Writes two tiny data sets, ``folder/day`` and ``folder/night``; returns ``folder``."""
+    for seed, domain in enumerate(("day", "night")):
+        make_coco(folder / domain, n_images=n_images, classes=classes, seed=seed)
+    return folder
+
+
+def make_memory(folder: Path) -> dict[str, str]:
+    """Writes a file of random prototypes for ``day`` and ``night``; returns their paths by domain."""
+    generator = torch.Generator().manual_seed(0)
+    files = {}
+    for domain in ("day", "night"):
+        maps = [torch.randn(NUM_PROTOTYPES, *size, generator=generator) for size in MEMORY_SIZES_HW]
+        files[domain] = str(folder / f"{domain}_cluster.pth")
+        write_maps(files[domain], maps, {"domain": domain})
+    return files
+
+
+def make_config(
+    path: Path, data: Path, classes: Sequence[str] = ("part",), memory: dict[str, str] | None = None, **top: Any
+) -> Path:
+    """Writes a config of a detector that trains an epoch on ``make_domains`` in a second or two; returns ``path``.
+
+    Args:
+        path: where to write.
+        data: what ``make_domains`` returned.
+        classes: class names.
+        memory: memory files, for a config of stage II (source day, target night); without, the base stage on day.
+        **top: top-level keys to replace.
+    """
+
+    def dataset(domain: str, **extra: Any) -> dict:
+        root = f"${{data_roots.{domain}}}"
+        files = dict(ann_file=f"{root}/annotations.json", img_prefix=f"{root}/images")
+        return dict(type="DomainCocoDataset", domain=domain, classes=tuple(classes), **files, **extra)
+
+    load = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True)]
+    finish = [
+        dict(type="RandomFlip", flip_ratio=0.5),
+        dict(type="Resize", img_scale=(64, 96), keep_ratio=True),
+        dict(type="Pad", size=(64, 96), pad_val=dict(img=(114.0, 114.0, 114.0))),
+        dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), keep_empty=False),
+        dict(type="DefaultFormatBundle"),
+        dict(type="Collect", keys=["img", "gt_bboxes", "gt_labels"], meta_keys=META_KEYS),
+    ]
+    affine = dict(type="RandomAffine", scaling_ratio_range=(0.5, 2), border=(-32, -48))
+    mosaic = dict(img_scale=(64, 96), pad_val=114.0)
+    if memory is None:
+        train = dict(
+            type="MultiImageMixDataset",
+            dataset=dataset("day", pipeline=load),
+            pipeline=[dict(type="Mosaic", **mosaic), affine, *finish],
+        )
+    else:
+        train = dict(
+            type="CrossDomainMixDataset",
+            domains=[
+                dict(dataset=dataset("day", pipeline=load), times=1),
+                dict(dataset=dataset("night", pipeline=load), times=1),
+            ],
+            pipeline=[dict(type="CrossDomainCopyPaste"), dict(type="SameDomainMosaic", **mosaic), affine, *finish],
+        )
+    test_transforms = [
+        dict(type="Resize", keep_ratio=True),
+        dict(type="RandomFlip"),
+        dict(type="Pad", size=(64, 96), pad_val=dict(img=(114.0, 114.0, 114.0))),
+        dict(type="DefaultFormatBundle"),
+        dict(type="Collect", keys=["img"], meta_keys=META_KEYS),
+    ]
+    flip_aug = dict(type="MultiScaleFlipAug", img_scale=(96, 64), flip=False, transforms=test_transforms)
+    test = dict(
+        type="DomainConcatDataset",
+        datasets=[dataset("night"), dataset("day")],
+        pipeline=[dict(type="LoadImageFromFile"), flip_aug],
+    )
+    stage_two = dict(
+        default_domain="night",
+        adapter=dict(
+            type="MemoryAdapter",
+            channels=32,
+            memory=dict(
+                domains=["day", "night"], num_prototypes=NUM_PROTOTYPES, sizes_hw=MEMORY_SIZES_HW, files=memory
+            ),
+        ),
+        foreground=dict(
+            type="ForegroundBranch",
+            in_channels=128,
+            loss=dict(type="DiceLoss", use_sigmoid=True, activate=True, loss_weight=2.0),
+        ),
+    )
+    config = dict(
+        custom_imports=dict(imports=["ms2a"], allow_failed_imports=False),
+        data_roots={domain: str(data / domain) for domain in ("day", "night")},
+        source_domain="day",
+        target_domain="night",
+        model=dict(
+            type="MS2AYOLOX",
+            input_size=(64, 96),
+            random_size_range=(1, 3),
+            random_size_interval=1,
+            backbone=dict(type="CSPDarknet", deepen_factor=0.33, widen_factor=0.125),
+            neck=dict(type="YOLOXPAFPN", in_channels=[32, 64, 128], out_channels=32, num_csp_blocks=1),
+            bbox_head=dict(type="MS2AYOLOXHead", num_classes=len(classes), in_channels=32, feat_channels=32),
+            train_cfg=dict(assigner=dict(type="SimOTAAssigner", center_radius=2.5)),
+            test_cfg=dict(score_thr=0.0, nms=dict(type="nms", iou_threshold=0.6), max_per_img=5),
+            **(stage_two if memory else {}),
+        ),
+        data=dict(samples_per_gpu=2, workers_per_gpu=0, train=train, val=test, test=test),
+        optimizer=dict(
+            type="SGD",
+            lr=0.001,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=5e-4,
+            paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+        ),
+        optimizer_config=dict(grad_clip=None),
+        lr_config=dict(
+            policy="YOLOX",
+            warmup="exp",
+            by_epoch=False,
+            warmup_by_epoch=True,
+            warmup_ratio=1,
+            warmup_iters=1,
+            num_last_epochs=1,
+            min_lr_ratio=0.05,
+        ),
+        runner=dict(type="EpochBasedRunner", max_epochs=2),
+        custom_hooks=[
+            dict(type="ModeSwitchHook", num_last_epochs=1, priority=48),
+            dict(type="ExpMomentumEMAHook", momentum=0.0001, priority=49),
+        ],
+        checkpoint_config=dict(interval=1),
+        evaluation=dict(interval=2, metric="bbox"),
+        log_config=dict(interval=1, hooks=[dict(type="TextLoggerHook")]),
+        log_level="INFO",
+        seed=0,
+        load_from=None,
+        resume_from=None,
+        workflow=[("train", 1)],
+        fp16=dict(loss_scale="dynamic"),
+        find_unused_parameters=True,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{key} = {value!r}\n" for key, value in (config | top).items()))
     return path
