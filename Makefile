@@ -1,0 +1,22 @@
+# make demo   sets up .venv and adapts a detector from a bright conveyor to a dark one with ten annotated images
+# make test   sets up .venv and runs the tests
+PYTHON_ENV := .venv/bin/python
+DEMO := configs/yolox/yolox_fs_n_128x320_indus_synth_t1_10_pretrain_mom_ft.py
+
+.PHONY: demo test test-slow lint setup
+
+setup:
+	@tools/setup_env.sh test dev
+
+demo: setup
+	$(PYTHON_ENV) tools/run_pipeline.py $(DEMO) --work-dir work_dirs/demo
+
+test: setup
+	$(PYTHON_ENV) -m pytest
+
+test-slow: setup
+	$(PYTHON_ENV) -m pytest -m slow
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .

@@ -1,0 +1,137 @@
+"""Both stages from one config: base, extract, cluster, source training, target training, tests, drawn detections.
+
+Every step is one of the documented commands. A finished step leaves a record; the next start skips it unless its
+command, its config or an earlier step has changed.
+"""
+
+import ctypes
+import hashlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ms2a.artefacts import read_json, write_json
+from ms2a.errors import EXIT_USER_ERROR, UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the pipeline.
+
+    Attributes:
+        name: unique in the pipeline; names its record.
+        command: the command line behind ``python``.
+        folder: what the step writes and nobody else does. Moved aside when the step's inputs have changed.
+        inputs: text of everything besides the command that decides the result, e.g. the config.
+    """
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    inputs: str = ""
+
+
+@dataclass
+class Runner:
+    """Runs steps in order and remembers which are done.
+
+    Attributes:
+        work_dir: records go to ``work_dir/steps``.
+        say: where progress is told.
+    """
+
+    work_dir: Path
+    say: Callable[..., None] = print
+    history: str = field(default="", init=False)
+
+    def run(self, steps: Sequence[Step]) -> list[dict]:
+        """Runs what is not done yet.
+
+        Returns:
+            each step's record: name, seconds, peak memory in MiB, command.
+
+        Raises:
+            UserError: a step's command failed; it has told why itself.
+        """
+        records = []
+        for number, step in enumerate(steps, start=1):
+            title = f"[{number}/{len(steps)}] {step.name}"
+            self.history = self._fingerprint(step)
+            record = self._record(step)
+            if record.get("state") == "done" and record["fingerprint"] == self.history:
+                self.say(f"{title}: done before, {record['seconds']:.0f} s")
+            else:
+                self.say(f"\n{title}: python {shlex.join(step.command)}", flush=True)
+                record = self._execute(step, record)
+                self.say(f"{title}: {record['seconds']:.0f} s, peak memory {record['peak_mib']:.0f} MiB", flush=True)
+            records.append(record)
+        return records
+
+    def _record_path(self, step: Step) -> Path:
+        return self.work_dir / "steps" / f"{step.name}.json"
+
+    def _record(self, step: Step) -> dict:
+        path = self._record_path(step)
+        return read_json(path, "step record") if path.exists() else {}
+
+    def _fingerprint(self, step: Step) -> str:
+        """Of everything that decides the step's result: the earlier steps, its command and its inputs."""
+        content = json.dumps([self.history, list(step.command), step.inputs])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def _execute(self, step: Step, record: dict) -> dict:
+        if record and record["fingerprint"] != self.history and step.folder.exists():
+            aside = _free_name(step.folder)
+            step.folder.rename(aside)
+            self.say(f"the inputs of {step.name} have changed; its former results are kept in {aside}")
+        record = {"name": step.name, "state": "started", "fingerprint": self.history, "seconds": 0.0}
+        write_json(record, self._record_path(step))
+        seconds, peak_mib, status = _run(step.command)
+        if status:
+            mistake = status == EXIT_USER_ERROR
+            hint = "see the line above" if mistake else "see its output above"
+            raise UserError(f"step {step.name} failed ({hint}); once mended, the same command goes on from here")
+        record |= {"state": "done", "seconds": seconds, "peak_mib": peak_mib, "command": list(step.command)}
+        write_json(record, self._record_path(step))
+        return record
+
+
+def _free_name(folder: Path) -> Path:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.former{number}")).exists():
+        number += 1
+    return aside
+
+
+def _die_with_parent() -> None:
+    """Asks Linux to end this process with the pipeline, so that a killed one leaves no training behind."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
+def _run(command: Sequence[str]) -> tuple[float, float, int]:
+    """Runs ``python COMMAND`` from the repository's root.
+
+    Returns:
+        seconds, peak resident memory of its largest process in MiB, exit status.
+    """
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    start = time.monotonic()
+    process = subprocess.Popen([sys.executable, *command], env=environment, preexec_fn=_die_with_parent)
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return time.monotonic() - start, usage.ru_maxrss / 1024, process.returncode

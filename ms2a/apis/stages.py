@@ -1,0 +1,184 @@
+"""The three configs of one adaptation, settled and written down, and the steps that run them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmcv import Config
+
+from ms2a.apis.config import load_config
+from ms2a.apis.pipeline import Step
+from ms2a.artefacts import write_text
+from ms2a.errors import UserError
+
+BASE, SOURCE_TRAINING, TARGET_TRAINING = "base", "source_training", "target_training"
+CHECKPOINT = "latest.pth"
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """One adaptation from a source to a target domain, everything in ``work_dir``.
+
+    Attributes:
+        configs: the settled config of each stage, by its name.
+        work_dir: where all results go.
+        seed: of training, sampling and clustering.
+        device: ``"cpu"``, ``"cuda"``, … or None for a GPU if there is one.
+    """
+
+    configs: Mapping[str, Config]
+    work_dir: Path
+    seed: int
+    device: str | None
+
+    @property
+    def source(self) -> str:
+        """The source domain's name."""
+        return self.configs[TARGET_TRAINING].source_domain
+
+    @property
+    def target(self) -> str:
+        """The target domain's name."""
+        return self.configs[TARGET_TRAINING].target_domain
+
+    def config_path(self, name: str) -> Path:
+        """Where the settled config of a stage, or of the source-only test, is written."""
+        return self.work_dir / "configs" / f"{name}.py"
+
+    def checkpoint(self, stage: str) -> Path:
+        """The last checkpoint of a stage: chosen without any target test label."""
+        return self.work_dir / stage / CHECKPOINT
+
+    def results(self, name: str) -> Path:
+        """The folder of one test's detections and metrics."""
+        return self.work_dir / "results" / name
+
+
+def load_adaptation(
+    config: str | Path,
+    work_dir: Path,
+    seed: int = 0,
+    device: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Adaptation:
+    """Reads the chain of configs that ends in a target-training config, and points each at the one before.
+
+    Args:
+        config: a target-training leaf; its ``previous`` names the source-training leaf beside it, whose ``previous``
+            names the base.
+        work_dir: where the results will go.
+        seed: see :class:`Adaptation`.
+        device: see :class:`Adaptation`.
+        cfg_options: options for all three.
+
+    Raises:
+        UserError: a config of the chain is missing or names no previous one.
+    """
+    path = Path(config)
+    configs = {}
+    for stage in (TARGET_TRAINING, SOURCE_TRAINING, BASE):
+        configs[stage] = load_config(path, cfg_options)
+        if stage == BASE:
+            break
+        if "previous" not in configs[stage]:
+            raise UserError(
+                f"config {path} names no 'previous' config, which {stage.replace('_', ' ')} starts from; "
+                "run_pipeline takes the last config of a chain, e.g. one ending in _pretrain_mom_ft.py"
+            )
+        path = path.with_name(f"{configs[stage].previous}.py")
+    adaptation = Adaptation(configs, work_dir, seed, device)
+    _connect(adaptation)
+    return adaptation
+
+
+def _connect(adaptation: Adaptation) -> None:
+    """Each stage starts from the last checkpoint of the one before, source training from the memory files too."""
+    configs, memory = adaptation.configs, adaptation.work_dir / "memory"
+    source_training, target_training = configs[SOURCE_TRAINING], configs[TARGET_TRAINING]
+    source_training.load_from = str(adaptation.checkpoint(BASE))
+    source_training.model.adapter.memory.files = {
+        domain: str(memory / f"{domain}_cluster.pth") for domain in (adaptation.source, adaptation.target)
+    }
+    target_training.load_from = str(adaptation.checkpoint(SOURCE_TRAINING))
+    target_training.model.adapter.memory.files = None
+
+
+def write_configs(adaptation: Adaptation) -> None:
+    """Writes the settled configs, and one that tests the base detector on both domains' test sets."""
+    source_only = Config(adaptation.configs[BASE]._cfg_dict.to_dict())
+    source_only.data.test = adaptation.configs[TARGET_TRAINING].data.test
+    for name, config in {**adaptation.configs, "source_only": source_only}.items():
+        write_text(config.pretty_text, adaptation.config_path(name))
+
+
+def steps_of(adaptation: Adaptation) -> list[Step]:
+    """All steps, in order. The configs must have been written."""
+    training = [_train(adaptation, stage) for stage in (BASE, SOURCE_TRAINING, TARGET_TRAINING)]
+    tests = [
+        _test(adaptation, "source_only", BASE),
+        _test(adaptation, SOURCE_TRAINING, SOURCE_TRAINING),
+        _test(adaptation, TARGET_TRAINING, TARGET_TRAINING),
+    ]
+    memory = [_extract(adaptation, domain) for domain in (adaptation.source, adaptation.target)]
+    memory.append(_cluster(adaptation))
+    steps = [*_prepare(adaptation), training[0], *memory, *training[1:], *tests]
+    if _is_evaluated(adaptation):
+        steps.append(_draw(adaptation))
+    return steps
+
+
+def _is_evaluated(adaptation: Adaptation) -> bool:
+    return bool(adaptation.configs[TARGET_TRAINING].data.test)
+
+
+def _step(adaptation: Adaptation, name: str, command: Sequence[Any], folder: Path, config: str | None = None) -> Step:
+    inputs = adaptation.config_path(config).read_text(encoding="utf-8") if config else ""
+    if adaptation.device and name != "prepare":
+        command = [*command, "--device", adaptation.device]
+    return Step(name, [str(word) for word in command], folder, inputs)
+
+
+def _prepare(adaptation: Adaptation) -> list[Step]:
+    command = adaptation.configs[TARGET_TRAINING].get("prepare_data")
+    return [_step(adaptation, "prepare", command, adaptation.work_dir / "prepare")] if command else []
+
+
+def _train(adaptation: Adaptation, stage: str) -> Step:
+    folder = adaptation.work_dir / stage
+    command = ["tools/train.py", adaptation.config_path(stage), "--work-dir", folder]
+    command += ["--seed", adaptation.seed, "--auto-resume", "--no-validate"]
+    return _step(adaptation, stage, command, folder, stage)
+
+
+def _extract(adaptation: Adaptation, domain: str) -> Step:
+    base = adaptation.configs[BASE]
+    images = adaptation.configs[TARGET_TRAINING].memory_images[domain]
+    folder = adaptation.work_dir / "memory"
+    command = ["extract_fea_fewshot.py", "--depart", domain, "--img", images["img"]]
+    command += ["--img_root", images["img_root"]] if images.get("img_root") else []
+    command += ["--config", adaptation.config_path(BASE), "--checkpoint", adaptation.checkpoint(BASE)]
+    command += ["--out_path", folder, "--batch_size", 8, "--dim", base.model.neck.out_channels]
+    command += ["--seed", adaptation.seed]
+    return _step(adaptation, f"extract_{domain}", command, folder / f"{domain}.pth", BASE)
+
+
+def _cluster(adaptation: Adaptation) -> Step:
+    memory = adaptation.configs[SOURCE_TRAINING].model.adapter.memory
+    folder = adaptation.work_dir / "memory"
+    command = ["knn_cuda.py", "--fea_root_path", folder, "--n_clusters", memory.num_prototypes]
+    command += ["--depart", adaptation.source, adaptation.target, "--seed", adaptation.seed]
+    return _step(adaptation, "cluster", command, folder / "clusters")
+
+
+def _test(adaptation: Adaptation, name: str, stage: str) -> Step:
+    folder = adaptation.results(name)
+    command = ["tools/test.py", adaptation.config_path(name), adaptation.checkpoint(stage), "--eval", "bbox"]
+    command += ["--out", folder / "detections.json", "--work-dir", folder]
+    return _step(adaptation, f"test_{name}", command, folder, name)
+
+
+def _draw(adaptation: Adaptation) -> Step:
+    folder = adaptation.work_dir / "drawn"
+    command = ["tools/inference.py", adaptation.config_path(TARGET_TRAINING), adaptation.checkpoint(TARGET_TRAINING)]
+    return _step(adaptation, "draw", [*command, folder], folder, TARGET_TRAINING)

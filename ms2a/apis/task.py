@@ -1,0 +1,174 @@
+"""A user's own data, described by one short YAML file.
+
+.. code-block:: yaml
+
+    name: my_factory
+    classes: [part]
+    image_size: [320, 320]        # height and width the network sees, multiples of 32
+    source:                       # where labels are plentiful
+      domain: line_a
+      train: {annotations: a/train.json, images: a/images}
+      val: {annotations: a/val.json, images: a/images}       # optional
+    target:                       # the new place
+      domain: line_b
+      train: {annotations: b/annotated.json, images: b/images}
+      num_annotated: 10           # optional: draw that many images of train
+      unlabelled: b/unlabelled    # a folder of images
+      test: {annotations: b/test.json, images: b/images}
+    epochs: {base: 24, source_training: 8, target_training: 10}   # optional
+
+``annotations`` is a COCO json, or a folder of Pascal VOC xml files. Paths are relative to the task file.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ms2a.apis.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, Adaptation, load_adaptation
+from ms2a.artefacts import read_json, write_json
+from ms2a.datasets.fewshot import nested_splits
+from ms2a.datasets.voc import voc_to_coco
+from ms2a.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "configs" / "yolox" / "yolox_fs_n_custom_pretrain_mom_ft.py"
+
+# What each mapping of the task file holds: required keys, optional keys.
+TASK_KEYS = ({"name", "classes", "source", "target"}, {"image_size", "epochs"})
+SOURCE_KEYS = ({"domain", "train"}, {"val"})
+TARGET_KEYS = ({"domain", "train", "unlabelled", "test"}, {"num_annotated"})
+SET_KEYS = ({"annotations", "images"}, set())
+EPOCH_KEYS = (set(), {BASE, SOURCE_TRAINING, TARGET_TRAINING})
+
+
+def load_task(
+    path: str | Path,
+    work_dir: Path | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Adaptation:
+    """Reads a task file and prepares its annotations in ``work_dir/annotations``.
+
+    Args:
+        path: the task file.
+        work_dir: where results go; default ``work_dirs/<name>``.
+        seed: of the draw of annotated images, training, sampling and clustering.
+        device: see :class:`~ms2a.apis.stages.Adaptation`.
+        cfg_options: further config options for all stages.
+
+    Raises:
+        UserError: the file is missing or not valid, a key is missing or unknown, or the data it names are not right.
+    """
+    path = Path(path)
+    task = _read(path)
+    work_dir = work_dir or Path("work_dirs") / task["name"]
+    options = _data_options(task, path.parent, work_dir / "annotations", seed)
+    options |= _size_options(task.get("image_size", [320, 320]), path)
+    adaptation = load_adaptation(TEMPLATE, work_dir, seed, device, options | dict(cfg_options or {}))
+    for stage, epochs in task.get("epochs", {}).items():
+        _set_epochs(adaptation, stage, epochs, path)
+    return adaptation
+
+
+def _read(path: Path) -> dict:
+    try:
+        task = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"task file {path} does not exist; check the path") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"task file {path} is not valid YAML: {reason}") from None
+    _check_keys(task, TASK_KEYS, f"task file {path}")
+    _check_keys(task["source"], SOURCE_KEYS, f"'source' in {path}")
+    _check_keys(task["target"], TARGET_KEYS, f"'target' in {path}")
+    _check_keys(task.get("epochs", {}), EPOCH_KEYS, f"'epochs' in {path}")
+    for side, names in (("source", ("train", "val")), ("target", ("train", "test"))):
+        for name in names:
+            if name in task[side]:
+                _check_keys(task[side][name], SET_KEYS, f"'{side}: {name}' in {path}")
+    if not isinstance(task["classes"], list) or not task["classes"]:
+        raise UserError(f"'classes' in {path} is {task['classes']!r}, expected a list of names, e.g. [part]")
+    return task
+
+
+def _check_keys(value: Any, keys: tuple[set[str], set[str]], what: str) -> None:
+    required, optional = keys
+    if not isinstance(value, dict):
+        raise UserError(f"{what} is {value!r}, expected a mapping with {', '.join(sorted(required | optional))}")
+    if missing := required - set(value):
+        raise UserError(f"{what} lacks {', '.join(sorted(missing))}")
+    if unknown := set(value) - required - optional:
+        known = ", ".join(sorted(required | optional))
+        raise UserError(f"{what} has unknown {', '.join(sorted(unknown))}; known: {known}")
+
+
+def _data_options(task: dict, root: Path, prepared: Path, seed: int) -> dict[str, Any]:
+    """The config options that say where the data lie."""
+    source, target, classes = task["source"], task["target"], [str(name) for name in task["classes"]]
+
+    def options(key: str, entry: dict, num_annotated: int | None = None) -> dict[str, str]:
+        images = (root / entry["images"]).resolve()
+        annotations = _coco_file(root / entry["annotations"], images, classes, prepared / f"{key}.json")
+        if num_annotated:
+            split = nested_splits(read_json(annotations, "annotation file"), [num_annotated], seed)[num_annotated]
+            annotations = prepared / f"{key}_seed{seed}_{num_annotated}.json"
+            write_json(split, annotations)
+        return {f"{key}.ann_file": str(annotations.resolve()), f"{key}.img_prefix": str(images)}
+
+    settings = {
+        "source_domain": source["domain"],
+        "target_domain": target["domain"],
+        "classes": classes,
+        "num_classes": len(classes),
+        "test_sets": ["${target_test}"] + (["${source_val}"] if "val" in source else []),
+    }
+    settings |= options("source_train", source["train"])
+    settings |= options("target_train", target["train"], target.get("num_annotated"))
+    settings |= options("target_test", target["test"])
+    if "val" in source:
+        settings |= options("source_val", source["val"])
+    settings[f"memory_images.{source['domain']}"] = {
+        "img": settings["source_train.ann_file"],
+        "img_root": settings["source_train.img_prefix"],
+    }
+    settings[f"memory_images.{target['domain']}"] = {"img": str((root / target["unlabelled"]).resolve())}
+    return settings
+
+
+def _coco_file(annotations: Path, images: Path, classes: list[str], prepared: Path) -> Path:
+    """The COCO json itself, or one made of a folder of VOC files."""
+    if not annotations.is_dir():
+        return annotations
+    write_json(voc_to_coco(annotations, classes, images), prepared)
+    return prepared
+
+
+def _size_options(image_size: Any, path: Path) -> dict[str, Any]:
+    """The config options that follow from the size the network sees."""
+    valid = isinstance(image_size, list) and len(image_size) == 2
+    if not valid or not all(isinstance(side, int) and side >= 64 and side % 32 == 0 for side in image_size):
+        raise UserError(
+            f"'image_size' in {path} is {image_size!r}, expected [height, width], multiples of 32, 64 or more"
+        )
+    height, width = image_size
+    return {
+        "img_scale": (height, width),
+        "random_size_range": (max(2, round(0.75 * height / 32)), round(1.25 * height / 32)),
+        "mosaic_border": (-height // 2, -width // 2),
+        "memory_img_scale": (height, width),
+        "memory_sizes_hw": [(height // stride, width // stride) for stride in (8, 16, 32)],
+    }
+
+
+def _set_epochs(adaptation: Adaptation, stage: str, epochs: Any, path: Path) -> None:
+    config = adaptation.configs[stage]
+    shortest = config.lr_config.warmup_iters + config.lr_config.num_last_epochs + 1
+    if not isinstance(epochs, int) or epochs < shortest:
+        raise UserError(
+            f"'epochs: {stage}' in {path} is {epochs!r}, expected a whole number of at least {shortest} "
+            f"({config.lr_config.warmup_iters} to warm up, {config.lr_config.num_last_epochs} last ones without mixing)"
+        )
+    config.runner.max_epochs = epochs

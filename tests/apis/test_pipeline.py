@@ -1,0 +1,107 @@
+"""The pipeline's runner: what is done is skipped, what has changed is done again, what was killed goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ms2a.apis.pipeline import ROOT, Runner, Step
+from ms2a.errors import UserError
+
+APPEND = "import sys, pathlib; p = pathlib.Path(sys.argv[1]); p.mkdir(exist_ok=True); (p / 'log').open('a').write('x')"
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+@pytest.fixture
+def runner(tmp_path, lines):
+    return Runner(tmp_path, say=lambda text, **_: lines.append(text))
+
+
+def step(tmp_path, name, inputs="", code=APPEND):
+    return Step(name, ["-c", code, str(tmp_path / name)], tmp_path / name, inputs)
+
+
+def runs(tmp_path, name):
+    log = tmp_path / name / "log"
+    return len(log.read_text()) if log.exists() else 0
+
+
+def test_a_finished_step_is_skipped_and_its_cost_recorded(tmp_path, runner, lines):
+    steps = [step(tmp_path, "one"), step(tmp_path, "two")]
+    first = runner.run(steps)
+    second = Runner(tmp_path, say=lambda text, **_: lines.append(text)).run(steps)
+    assert runs(tmp_path, "one") == runs(tmp_path, "two") == 1
+    assert first == second
+    assert first[0]["seconds"] > 0 and first[0]["peak_mib"] > 1
+    assert any("[1/2] one: done before" in line for line in lines)
+
+
+def test_changed_inputs_redo_the_step_and_all_after_it_and_lose_nothing(tmp_path):
+    def run(inputs):
+        quiet = Runner(tmp_path, say=lambda text, **_: None)
+        quiet.run([step(tmp_path, "one"), step(tmp_path, "two", inputs), step(tmp_path, "three")])
+
+    run("a")
+    run("b")
+    assert runs(tmp_path, "one") == 1
+    assert runs(tmp_path, "two") == runs(tmp_path, "three") == 1  # afresh, not on top of the former
+    assert (tmp_path / "two.former1" / "log").exists() and (tmp_path / "three.former1" / "log").exists()
+
+
+def test_a_failed_step_stops_the_pipeline_and_is_tried_again(tmp_path, runner):
+    mend = tmp_path / "mended"
+    failing = step(tmp_path, "one", code=f"import os, sys; sys.exit(0 if os.path.exists({str(mend)!r}) else 2)")
+    steps = [failing, step(tmp_path, "two")]
+    with pytest.raises(UserError, match="step one failed"):
+        runner.run(steps)
+    assert runs(tmp_path, "two") == 0
+    mend.touch()
+    Runner(tmp_path, say=lambda text, **_: None).run(steps)
+    assert runs(tmp_path, "two") == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_pipeline_leaves_no_process_behind_and_goes_on(tmp_path, how):
+    child = (
+        "import os, pathlib, sys, time; p = pathlib.Path(sys.argv[1]); p.mkdir(exist_ok=True);"
+        "first = not (p / 'pid').exists(); (p / 'pid').write_text(str(os.getpid())); time.sleep(60 if first else 0)"
+    )
+    steps = f"[Step('one', ['-c', {child!r}, {str(tmp_path / 'one')!r}], Path({str(tmp_path / 'one')!r}))]"
+    script = (
+        "from pathlib import Path; from ms2a.apis.pipeline import Runner, Step;"
+        f"Runner(Path({str(tmp_path)!r})).run({steps})"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    parent = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.DEVNULL)
+    pid_file = tmp_path / "one" / "pid"
+    _wait_for(lambda: pid_file.exists() and pid_file.read_text())
+    parent.send_signal(how)
+    parent.wait()
+    pid = int(pid_file.read_text())
+    _wait_for(lambda: not _alive(pid))
+    assert json.loads((tmp_path / "steps" / "one.json").read_text())["state"] == "started"
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert json.loads((tmp_path / "steps" / "one.json").read_text())["state"] == "done"
+
+
+def _wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
