@@ -13,6 +13,17 @@ import torch
 from ms2a.memory.files import write_maps
 
 
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def tool(path: str) -> Callable[[Sequence[str]], None]:
+    """``main`` of a command line given by its path in the repository, to be called without starting a process."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda argv: module.main([str(argument) for argument in argv])
+
+
 def make_coco(
     folder: Path,
     n_images: int = 4,
