@@ -12,7 +12,6 @@ import torch
 
 from ms2a.memory.files import write_maps
 
-
 ROOT = Path(__file__).resolve().parent.parent
 
 
