@@ -1,0 +1,185 @@
+"""Checkpoints: read without running code, checked against the detector before they are loaded."""
+
+import logging
+import os
+import urllib.error
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from mmcv.runner import get_dist_info
+from torch import Tensor, nn
+
+from ms2a.artefacts import load_torch
+from ms2a.errors import UserError
+
+logger = logging.getLogger("mmdet")
+
+CLASS_PREDICTORS = "multi_level_conv_cls"
+# Parts that every stage shares: they must be there whole.
+SHARED_PARTS = ("backbone", "neck")
+
+
+def read_checkpoint(path: str | os.PathLike, what: str = "checkpoint") -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU.
+
+    Args:
+        path: a file, or an http(s) address, which is downloaded once to torch's cache.
+        what: how to call it in an error, e.g. ``"load_from"``.
+
+    Returns:
+        ``state_dict`` without the shadow weights of a moving average, ``meta`` (perhaps empty), and what else it holds.
+
+    Raises:
+        UserError: missing, truncated, refused, or without weights.
+    """
+    checkpoint = load_torch(_fetched(str(path), what) if "://" in str(path) else path, what)
+    if not isinstance(checkpoint, Mapping):
+        raise UserError(f"{what} {path} holds {type(checkpoint).__name__}, expected a dictionary with 'state_dict'")
+    weights = checkpoint.get("state_dict", checkpoint)
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise UserError(f"{what} {path} holds no weights: expected a dictionary with 'state_dict'")
+    weights = {name: value for name, value in weights.items() if not name.startswith("ema_")}
+    rest = checkpoint if "state_dict" in checkpoint else {}
+    return {**rest, "state_dict": weights, "meta": rest.get("meta") or {}}
+
+
+def load_weights(model: nn.Module, path: str | os.PathLike, classes: Sequence[str]) -> None:
+    """Starts ``model`` from the weights of an earlier stage or of another data set.
+
+    A base detector may come from other classes: its classification layers then keep their fresh weights. Stage II goes
+    on with the classes of the stage before.
+
+    Args:
+        model: the detector with initial weights.
+        path: see :func:`read_checkpoint`.
+        classes: the detector's class names in order.
+
+    Raises:
+        UserError: the file is missing, truncated or refused, holds another detector, or, in stage II, other classes.
+    """
+    checkpoint = read_checkpoint(path, "load_from")
+    weights, theirs = checkpoint["state_dict"], checkpoint["meta"].get("CLASSES")
+    if theirs is not None and list(_as_list(theirs)) != list(classes):
+        if getattr(model, "adapter", None) is not None:
+            raise UserError(class_mismatch(f"load_from {path}", theirs, classes))
+        logger.warning(
+            "load_from %s was trained on the classes %s; the config's are %s: classification layers start anew",
+            path,
+            _as_list(theirs),
+            list(classes),
+        )
+        weights = {name: value for name, value in weights.items() if CLASS_PREDICTORS not in name}
+    weights = _without_constants(model, weights)
+    _check_parts(model, weights, path)
+    try:
+        left = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise UserError(f"load_from {path} does not fit the detector: {_first_mismatch(error)}") from None
+    logger.info(
+        "load_from %s: %d of the detector's %d tensors; left as they were: %s; not used: %s",
+        path,
+        len(weights) - len(left.unexpected_keys),
+        len(model.state_dict()),
+        _by_part(left.missing_keys),
+        _by_part(left.unexpected_keys),
+    )
+
+
+def check_resumable(model: nn.Module, path: str | os.PathLike, classes: Sequence[str]) -> None:
+    """Checks that training can go on from a checkpoint of the same run.
+
+    Raises:
+        UserError: the file is missing, truncated or refused, or comes from another detector, other classes or another
+            number of processes.
+    """
+    checkpoint = read_checkpoint(path, "resume_from")
+    meta = checkpoint["meta"]
+    missing = [f"meta.{key}" for key in ("epoch", "iter") if key not in meta]
+    missing += [] if "optimizer" in checkpoint else ["optimizer"]
+    if missing:
+        raise UserError(f"resume_from {path} has no {', '.join(missing)}: to start from its weights, use load_from")
+    theirs = meta.get("CLASSES", classes)
+    if list(_as_list(theirs)) != list(classes):
+        raise UserError(class_mismatch(f"resume_from {path}", theirs, classes))
+    then, now = meta.get("world_size"), get_dist_info()[1]
+    if then not in (None, now):
+        raise UserError(f"resume_from {path} was trained by {then} processes, this run has {now}; start {then}")
+    own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    weights = _without_constants(model, checkpoint["state_dict"])
+    others = {name: tuple(value.shape) for name, value in weights.items()}
+    differing = sorted(name for name in own.keys() | others.keys() if own.get(name) != others.get(name))
+    if differing:
+        name = differing[0]
+        raise UserError(
+            f"resume_from {path} comes from another detector: {len(differing)} tensors differ, the first is {name}, "
+            f"{others.get(name, 'absent')} there and {own.get(name, 'absent')} here"
+        )
+
+
+def class_mismatch(where: str, theirs: Sequence[str] | str, classes: Sequence[str]) -> str:
+    """One line for class lists that differ: a label would change its meaning."""
+    return (
+        f"class lists differ: {where} has {_as_list(theirs)}, the config {list(classes)}; "
+        "give all stages one list in one order"
+    )
+
+
+def find_latest(work_dir: str | os.PathLike) -> Path | None:
+    """The newest checkpoint of a run, or None before its first."""
+    folder = Path(work_dir)
+    if (folder / "latest.pth").is_file():
+        return folder / "latest.pth"
+    epochs = {int(path.stem[6:]): path for path in folder.glob("epoch_*.pth") if path.stem[6:].isdigit()}
+    return epochs[max(epochs)] if epochs else None
+
+
+def _without_constants(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Drops buffers that the detector computes itself: mmcv saves those too that torch wouldn't."""
+    constants = {name for name, _ in model.named_buffers()} - set(model.state_dict())
+    return {name: value for name, value in weights.items() if name not in constants}
+
+
+def _check_parts(model: nn.Module, weights: Mapping[str, Tensor], path: str | os.PathLike) -> None:
+    own = set(model.state_dict())
+    if not own & set(weights):
+        raise UserError(f"load_from {path} has no tensor of the detector; it begins with {next(iter(weights), None)!r}")
+    for part in SHARED_PARTS:
+        ours = {name for name in own if name.startswith(f"{part}.") and not name.endswith("num_batches_tracked")}
+        theirs = {name for name in weights if name.startswith(f"{part}.") and not name.endswith("num_batches_tracked")}
+        if ours != theirs:
+            raise UserError(
+                f"load_from {path} has another {part}: {len(ours - theirs)} tensors are missing in it and "
+                f"{len(theirs - ours)} are unknown here, e.g. {min(ours ^ theirs)}; is it of another model size?"
+            )
+
+
+def _first_mismatch(error: RuntimeError) -> str:
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if line.startswith("size mismatch")), lines[-1])
+
+
+def _by_part(names: Iterable[str]) -> str:
+    counts = Counter(name.split(".")[0] for name in names)
+    return ", ".join(f"{part} ({count})" for part, count in sorted(counts.items())) or "none"
+
+
+def _as_list(classes: Sequence[str] | str) -> list[str]:
+    return [classes] if isinstance(classes, str) else list(classes)
+
+
+def _fetched(url: str, what: str) -> Path:
+    path = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[-1])
+    rank, world_size = get_dist_info()
+    if rank == 0 and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path))
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            raise UserError(f"{what} {url} cannot be downloaded: {error}") from None
+    if world_size > 1:
+        dist.barrier()
+    return path

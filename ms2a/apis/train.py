@@ -1,0 +1,214 @@
+"""Training through mmdet's runner: everything around it that a run needs to be checked, repeatable and resumable."""
+
+import copy
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from mmcv import Config
+from mmcv.runner import get_dist_info
+from mmcv.utils.logging import logger_initialized
+from mmdet.apis import set_random_seed, train_detector
+from mmdet.datasets import build_dataset
+from mmdet.models import build_detector
+from mmdet.utils import get_root_logger
+from torch import nn
+
+from ms2a.apis.checkpoint import check_resumable, find_latest, load_weights
+from ms2a.apis.datasets import allow_batches
+from ms2a.artefacts import provenance, write_text
+from ms2a.engine.distributed import choose_device, init_distributed
+from ms2a.engine.hooks import TRAINABLE_WHEN_FROZEN, freeze_all_but
+from ms2a.errors import UserError
+
+
+def train(
+    cfg: Config,
+    work_dir: str | os.PathLike | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+    launcher: str = "none",
+    validate: bool = True,
+    resume_from: str | os.PathLike | None = None,
+    auto_resume: bool = False,
+    deterministic: bool = False,
+) -> Path:
+    """Trains the detector of a config.
+
+    Args:
+        cfg: from :func:`ms2a.apis.config.load_config`; not changed.
+        work_dir: where checkpoints and logs go; default: the config's, else ``work_dirs/<config name>``.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
+        seed: default: the config's, else 0.
+        launcher: see :func:`ms2a.engine.distributed.init_distributed`.
+        validate: evaluate during training as the config says.
+        resume_from: go on from this checkpoint, with the state of optimizer, schedule and moving average.
+        auto_resume: go on from the newest checkpoint in ``work_dir``, if there is one.
+        deterministic: let cuDNN choose repeatable algorithms.
+
+    Returns:
+        The last checkpoint.
+
+    Raises:
+        UserError: see :mod:`ms2a.apis.checkpoint`; also an unknown device, a class count that does not fit the head, a
+            missing package for TensorBoard, and whatever the data sets and the memory refuse.
+    """
+    torch_device = init_distributed(launcher, choose_device(device))
+    cfg = copy.deepcopy(cfg)
+    cfg.work_dir = str(work_dir or cfg.get("work_dir") or Path("work_dirs", Path(cfg.filename).stem))
+    cfg.seed = seed if seed is not None else cfg.get("seed") or 0
+    cfg.device, cfg.gpu_ids = torch_device.type, [torch_device.index or 0]
+    cfg.resume_from = str(resume_from or cfg.get("resume_from") or "") or None
+    if not cfg.resume_from and (auto_resume or cfg.get("auto_resume")):
+        cfg.resume_from = str(find_latest(cfg.work_dir) or "") or None
+    cfg.auto_resume = False
+
+    timestamp = time.strftime("%Y%m%d_%H%M%S")
+    logger = _start_log(cfg, timestamp)
+    _settle(cfg, logger)
+    _log_checkpoint_choice(cfg, logger, validate)
+    if cfg.get("cudnn_benchmark"):
+        torch.backends.cudnn.benchmark = True
+    # Loader workers are forked from this process, which OpenCV's own threads don't survive.
+    cv2.setNumThreads(cfg.get("opencv_num_threads", 0))
+    set_random_seed(cfg.seed, deterministic)
+
+    with one_line_worker_errors():
+        dataset = build_dataset(cfg.data.train)
+        model = _build_model(cfg, dataset.CLASSES, logger)
+        meta = _meta(cfg, dataset)
+        if get_dist_info()[0] == 0:
+            write_text(meta["config"], Path(cfg.work_dir, f"{_name(cfg)}.py"))
+        train_detector(
+            model,
+            [dataset],
+            cfg,
+            distributed=launcher != "none",
+            validate=validate,
+            timestamp=timestamp,
+            meta=meta,
+        )
+    return find_latest(cfg.work_dir) or Path(cfg.work_dir, "latest.pth")
+
+
+@contextmanager
+def one_line_worker_errors() -> Iterator[None]:
+    """A UserError raised in a data loading worker arrives wrapped in a traceback; this unwraps it."""
+    try:
+        yield
+    except UserError as error:
+        lines = str(error).split("UserError: ")
+        if len(lines) > 1 and lines[0].startswith("Caught UserError in DataLoader worker"):
+            raise UserError(lines[-1].strip()) from None
+        raise
+
+
+def _name(cfg: Config) -> str:
+    return Path(cfg.filename).stem if cfg.filename else "config"
+
+
+def _start_log(cfg: Config, timestamp: str) -> logging.Logger:
+    """A log of this run: mmcv keeps a process' first log file for all later runs."""
+    Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger("mmdet")
+    for handler in list(logger.handlers):
+        handler.close()
+        logger.removeHandler(handler)
+    # mmcv writes what it says about initial weights to the first logger of this dictionary.
+    others = {name: state for name, state in logger_initialized.items() if name != "mmdet"}
+    logger_initialized.clear()
+    logger = get_root_logger(str(Path(cfg.work_dir, f"{timestamp}.log")), cfg.get("log_level", "INFO"))
+    logger_initialized.update(others)
+    _, world_size = get_dist_info()
+    logger.info("%s on %s, %d process(es), seed %d", _name(cfg), cfg.device, world_size, cfg.seed)
+    return logger
+
+
+def _settle(cfg: Config, logger: logging.Logger) -> None:
+    """Settles what depends on the device, the seed and on each other, in place."""
+    if cfg.get("fp16") and cfg.device == "cpu":
+        logger.info("fp16 is for GPUs: training on the CPU computes in float32")
+        cfg.pop("fp16")
+    # None: workers draw their seeds from the main process, which EpochSeedHook seeds.
+    cfg.data.train_dataloader.setdefault("seed", None)
+    if cfg.data.get("val"):
+        allow_batches(cfg.data.val, cfg.data.val_dataloader)
+    hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook["type"] != "EpochSeedHook"]
+    for hook in hooks:
+        if hook["type"].endswith("EMAHook"):
+            # The moving average's buffers exist only from its before_run on, so it loads the checkpoint once more.
+            hook["resume_from"] = cfg.resume_from
+    hooks.append(dict(type="EpochSeedHook", seed=cfg.seed, priority="LOWEST"))
+    if cfg.get("freeze"):
+        hooks.append(dict(type="FrozenBatchNormHook"))
+    cfg.custom_hooks = hooks
+    if cfg.get("tensorboard"):
+        cfg.log_config.hooks.append(dict(type="TensorboardLoggerHook"))
+    if any(hook["type"] == "TensorboardLoggerHook" for hook in cfg.log_config.hooks) and not find_spec("tensorboard"):
+        raise UserError("the config asks for TensorBoard, which is not installed; run: pip install tensorboard")
+
+
+def _log_checkpoint_choice(cfg: Config, logger: logging.Logger, validate: bool) -> None:
+    key = cfg.get("evaluation", {}).get("save_best") if validate else None
+    if not key:
+        logger.info("checkpoint choice: last epoch, no target labels used")
+        return
+    logger.info("checkpoint choice: best %s", key)
+    target, source = cfg.get("target_domain") or cfg.model.get("default_domain"), cfg.get("source_domain")
+    if target and not (source and key.startswith(f"{source}_")):
+        hint = f"; {source}_bbox_mAP would not use them" if source else ""
+        logger.warning("save_best=%s chooses the checkpoint by labels of the target %s%s", key, target, hint)
+
+
+def _build_model(cfg: Config, classes: Sequence[str], logger: logging.Logger) -> nn.Module:
+    if cfg.resume_from and cfg.model.get("adapter"):
+        # A checkpoint holds the memory; its files need not be there any more.
+        cfg.model.adapter.memory.files = None
+    model = build_detector(cfg.model, train_cfg=cfg.get("train_cfg"), test_cfg=cfg.get("test_cfg"))
+    model.CLASSES = list(classes)
+    if model.bbox_head.num_classes != len(classes):
+        raise UserError(
+            f"the head has num_classes={model.bbox_head.num_classes}, the data set {len(classes)} classes "
+            f"{list(classes)}; set model.bbox_head.num_classes={len(classes)}"
+        )
+    model.init_weights()
+    if cfg.resume_from:
+        check_resumable(model, cfg.resume_from, classes)
+        logger.info("resuming from %s", cfg.resume_from)
+    elif cfg.get("load_from"):
+        load_weights(model, cfg.load_from, classes)
+    else:
+        logger.info("starting from random weights")
+    cfg.load_from = None
+    # Shadow weights in a checkpoint belong to the moving average's hook, which loads them itself.
+    model.register_load_state_dict_pre_hook(_drop_unknown_shadow_weights)
+    if cfg.get("freeze"):
+        parts = TRAINABLE_WHEN_FROZEN if cfg["freeze"] is True else cfg["freeze"]
+        trained = freeze_all_but(model, parts)
+        logger.info("frozen except %d tensors whose names contain %s", len(trained), " or ".join(parts))
+    return model
+
+
+def _drop_unknown_shadow_weights(model: nn.Module, state_dict: dict[str, Any], *_: Any) -> None:
+    for name in [name for name in state_dict if name.startswith("ema_") and not hasattr(model, name)]:
+        del state_dict[name]
+
+
+def _meta(cfg: Config, dataset: Any) -> dict[str, Any]:
+    """What a checkpoint says of its making: plain values only, so that it loads without running code."""
+    return dict(
+        CLASSES=list(dataset.CLASSES),
+        PALETTE=getattr(dataset, "PALETTE", None),
+        config=cfg.pretty_text,
+        exp_name=_name(cfg),
+        seed=cfg.seed,
+        world_size=get_dist_info()[1],
+        provenance=provenance(_name(cfg), cfg.seed),
+    )
