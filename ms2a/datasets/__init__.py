@@ -4,6 +4,7 @@ from ms2a.datasets.cross_domain_mix import CrossDomainMixDataset
 from ms2a.datasets.domain_coco import DomainCocoDataset
 from ms2a.datasets.domain_concat import DomainConcatDataset
 from ms2a.datasets.fewshot import nested_splits
+from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.datasets.transforms import CrossDomainCopyPaste, SameDomainMosaic
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "CrossDomainMixDataset",
     "DomainCocoDataset",
     "DomainConcatDataset",
+    "ImageFolderDataset",
     "SameDomainMosaic",
     "nested_splits",
 ]

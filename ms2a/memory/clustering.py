@@ -71,6 +71,7 @@ def cluster_maps(
             bar.set_postfix_str(f"inertia {inertia[-1]:.6g}", refresh=False)
             bar.update()
             if inertia[-2] - inertia[-1] <= _TOLERANCE * inertia[-2]:
+                bar.total = bar.n  # converged: the bar is full
                 break
     return Prototypes(centroids.view(-1, *maps_hw), torch.bincount(labels, minlength=n_clusters), inertia)
 

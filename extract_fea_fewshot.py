@@ -1,0 +1,60 @@
+"""Stage I, first command: writes what the base detector sees in a domain's images to OUT_PATH/NAME.pth."""
+
+import argparse
+from collections.abc import Sequence
+
+from mmcv import DictAction
+
+from ms2a.apis.config import load_config
+from ms2a.apis.extract import DEFAULT_MAX_SAMPLES, extract
+from ms2a.errors import run_main
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--depart", required=True, metavar="NAME", help="name of the domain, and of the file written")
+    parser.add_argument("--img", required=True, help="folder of images (searched to any depth), or a COCO json")
+    parser.add_argument("--img_root", help="folder that the names in the json start from; default: the json's folder")
+    parser.add_argument("--config", required=True, help="config of the base detector")
+    parser.add_argument("--checkpoint", required=True, help="checkpoint of the base detector")
+    parser.add_argument("--out_path", required=True, help="folder to write to")
+    parser.add_argument("--batch_size", type=int, default=8, help="images per forward pass; default 8")
+    parser.add_argument("--dim", type=int, help="channels of the detector's neck (128, 256, 320); checked if given")
+    parser.add_argument(
+        "--max-samples",
+        type=int,
+        default=DEFAULT_MAX_SAMPLES,
+        help=f"channel maps to keep per level, drawn at random; 0: all; default {DEFAULT_MAX_SAMPLES}",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the sample; default 0")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU if there is one")
+    parser.add_argument("--workers", type=int, default=2, help="processes that load images; default 2")
+    parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="key=value settings for the config")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Extracts and says where the result is."""
+    args = parse_args(argv)
+    path = extract(
+        load_config(args.config, args.cfg_options),
+        args.checkpoint,
+        args.img,
+        args.depart,
+        args.out_path,
+        img_root=args.img_root,
+        dim=args.dim,
+        batch_size=args.batch_size,
+        max_samples=args.max_samples,
+        seed=args.seed,
+        device=args.device,
+        workers=args.workers,
+        strict=args.strict,
+    )
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    run_main(main)
