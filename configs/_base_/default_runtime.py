@@ -7,14 +7,10 @@ custom_imports = dict(imports=["ms2a"], allow_failed_imports=False)
 checkpoint_config = dict(interval=1, max_keep_ckpts=2)
 log_config = dict(interval=50, hooks=[dict(type="TextLoggerHook")])
 log_level = "INFO"
+tensorboard = False
 seed = 0
 
 load_from = None  # weights to start from; a stage-II leaf sets the checkpoint of its `previous` config
-resume_from = None
-auto_resume = False
 workflow = [("train", 1)]
 fp16 = dict(loss_scale="dynamic")  # GPU only: training on the CPU drops it
-
-dist_params = dict(backend="nccl")
-opencv_num_threads = 0  # the loader's workers already fill the cores
-mp_start_method = "fork"
+freeze = False  # True: only the predictors, the residuals and the foreground branch train

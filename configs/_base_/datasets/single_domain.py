@@ -40,8 +40,6 @@ data = dict(
     samples_per_gpu="${batch_size}",
     workers_per_gpu="${workers_per_gpu}",
     persistent_workers=False,
-    # None: the workers draw from the main process' state, which EpochSeedHook sets at the start of every epoch.
-    train_dataloader=dict(seed=None),
     train=dict(
         type="MultiImageMixDataset",
         dataset="${source_train}",

@@ -42,7 +42,6 @@ runner = dict(type="EpochBasedRunner", max_epochs="${max_epochs}")
 custom_hooks = [
     dict(type="ModeSwitchHook", num_last_epochs="${num_last_epochs}", priority=48),
     dict(type="ExpMomentumEMAHook", momentum=1e-4, priority=49),
-    dict(type="EpochSeedHook", seed="${seed}", priority="LOWEST"),  # last: right before the loader starts
 ]
 # No save_best: the last epoch is taken, so that no target test label chooses a checkpoint.
 evaluation = dict(interval="${eval_interval}", metric="bbox")
