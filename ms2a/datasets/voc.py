@@ -12,11 +12,10 @@ import cv2
 from tqdm import tqdm
 
 from ms2a.datasets.annotations import mend_annotations
+from ms2a.datasets.image_folder import IMAGE_SUFFIXES
 from ms2a.errors import UserError
 
 logger = logging.getLogger("mmdet")
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 PathLike = str | os.PathLike
 

@@ -112,6 +112,16 @@ def test_three_domains(config, tmp_path):
     }
 
 
+def test_a_domain_of_several_annotation_files(config, tmp_path):
+    child = config["domains"][0]["dataset"]
+    more = make_coco(tmp_path / "more", n_images=3, classes=CLASSES)
+    child["ann_file"] = [child["ann_file"], str(more)]
+    child["img_prefix"] = [child["img_prefix"], str(more.parent / "images")]
+    dataset = build_dataset(config)
+    assert [dataset.dataset[index]["domain"] for index in range(14)] == ["sun"] * 8 + ["fog"] * 6
+    assert dataset[7]["domain"] == "sun"
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_skipping_really_switches_the_mixing_off(config, workers):
     config["pipeline"] = FULL
