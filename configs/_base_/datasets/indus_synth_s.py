@@ -4,6 +4,7 @@ A file per target beside this one adds what stage II needs.
 """
 
 data_roots = dict(indus_synth="data/indus_synth")
+prepare_data = ["tools/make_indus_synth.py", "--out", "${data_roots.indus_synth}"]  # run_pipeline's first step
 source_domain = "indus_synth_s"
 classes = ("part",)
 num_classes = len(classes)
