@@ -5,7 +5,6 @@ from ms2a.datasets.domain_coco import DomainCocoDataset
 from ms2a.datasets.domain_concat import DomainConcatDataset
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.image_folder import ImageFolderDataset
-from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.datasets.transforms import CrossDomainCopyPaste, SameDomainMosaic
 from ms2a.datasets.voc import voc_to_coco
 
