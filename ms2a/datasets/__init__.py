@@ -14,7 +14,6 @@ __all__ = [
     "DomainCocoDataset",
     "DomainConcatDataset",
     "ImageFolderDataset",
-    "ImageFolderDataset",
     "SameDomainMosaic",
     "nested_splits",
     "voc_to_coco",
