@@ -9,7 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from mmdet.models import build_detector
 
+from ms2a.apis.config import load_config
 from ms2a.memory.files import write_maps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -220,4 +222,15 @@ def make_config(
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{key} = {value!r}\n" for key, value in (config | top).items()))
+    return path
+
+
+def make_checkpoint(path: Path, config: Path, classes: Sequence[str] = ("part",), seed: int = 0) -> Path:
+    """Writes a checkpoint of the config's detector with random weights; returns ``path``."""
+    torch.manual_seed(seed)
+    model = build_detector(load_config(config).model)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):  # strong enough for maps that differ from image to image
+            torch.nn.init.kaiming_normal_(module.weight)
+    torch.save(dict(meta=dict(CLASSES=list(classes)), state_dict=model.state_dict()), path)
     return path

@@ -89,7 +89,8 @@ class ImageFolderDataset(Dataset):
         img: what :func:`find_images` takes, or several of these.
         pipeline: configs of mmdet transforms, ending in ``Collect``.
         img_root: see :func:`find_images`.
-        domain: name of the domain that the images belong to; travels with them as ``results["domain"]``.
+        domain: name of the domain that the images belong to; travels with them as ``results["domain"]``. None leaves
+            the choice to the detector (its ``default_domain``).
         classes: class names, for whoever draws detections.
         test_mode: there for mmdet's builders, which set it; these images are never trained on.
 
@@ -129,8 +130,7 @@ class ImageFolderDataset(Dataset):
         """What the pipeline makes of an image, or None where its file is missing or unreadable."""
         root, name = self._images[index]
         results = dict(img_info=dict(filename=name), img_prefix=root, bbox_fields=[], mask_fields=[], seg_fields=[])
-        if self.domain is not None:
-            results["domain"] = self.domain
+        results["domain"] = self.domain
         try:
             return self.pipeline(results)
         except Exception:
