@@ -73,7 +73,7 @@ def load_weights(model: nn.Module, path: str | os.PathLike, classes: Sequence[st
             list(classes),
         )
         weights = {name: value for name, value in weights.items() if CLASS_PREDICTORS not in name}
-    weights = _without_constants(model, weights)
+    weights = without_constants(model, weights)
     _check_parts(model, weights, path)
     try:
         left = model.load_state_dict(weights, strict=False)
@@ -109,7 +109,7 @@ def check_resumable(model: nn.Module, path: str | os.PathLike, classes: Sequence
     if then not in (None, now):
         raise UserError(f"resume_from {path} was trained by {then} processes, this run has {now}; start {then}")
     own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    weights = _without_constants(model, checkpoint["state_dict"])
+    weights = without_constants(model, checkpoint["state_dict"])
     others = {name: tuple(value.shape) for name, value in weights.items()}
     differing = sorted(name for name in own.keys() | others.keys() if own.get(name) != others.get(name))
     if differing:
@@ -118,6 +118,17 @@ def check_resumable(model: nn.Module, path: str | os.PathLike, classes: Sequence
             f"resume_from {path} comes from another detector: {len(differing)} tensors differ, the first is {name}, "
             f"{others.get(name, 'absent')} there and {own.get(name, 'absent')} here"
         )
+
+
+def without_constants(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leaves out the buffers that the detector computes itself: mmcv saves those too that torch wouldn't.
+
+    Args:
+        model: the detector.
+        weights: a checkpoint's ``state_dict``.
+    """
+    constants = {name for name, _ in model.named_buffers()} - set(model.state_dict())
+    return {name: value for name, value in weights.items() if name not in constants}
 
 
 def class_mismatch(where: str, theirs: Sequence[str] | str, classes: Sequence[str]) -> str:
@@ -135,12 +146,6 @@ def find_latest(work_dir: str | os.PathLike) -> Path | None:
         return folder / "latest.pth"
     epochs = {int(path.stem[6:]): path for path in folder.glob("epoch_*.pth") if path.stem[6:].isdigit()}
     return epochs[max(epochs)] if epochs else None
-
-
-def _without_constants(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drops buffers that the detector computes itself: mmcv saves those too that torch wouldn't."""
-    constants = {name for name, _ in model.named_buffers()} - set(model.state_dict())
-    return {name: value for name, value in weights.items() if name not in constants}
 
 
 def _check_parts(model: nn.Module, weights: Mapping[str, Tensor], path: str | os.PathLike) -> None:

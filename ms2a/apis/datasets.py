@@ -1,9 +1,14 @@
 """What the commands ask of a config's data sets."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mmdet.datasets import replace_ImageToTensor
+
+from ms2a.errors import UserError
+
+SCALE_KEYS = ("img_scale", "scale_factor")
 
 
 def pipelines(dataset: Any) -> Iterator[dict]:
@@ -31,3 +36,35 @@ def allow_batches(dataset: dict, loader: dict) -> None:
         part["pipeline"] = replace_ImageToTensor(part["pipeline"])
     # mmdet's train_detector does the same again, to this one only.
     dataset.setdefault("pipeline", found[0]["pipeline"])
+
+
+def picture_name(domain: str | None, name: str) -> Path:
+    """Where the picture of an image goes below an output folder: never outside it, whatever the annotations say."""
+    parts = [part for part in Path(name).parts if part not in ("..", Path(name).anchor)]
+    return Path(domain or "", *parts)
+
+
+def flip_views(dataset: dict) -> None:
+    """Adds the mirror image to the views that are tested, in place.
+
+    Raises:
+        UserError: a pipeline has no MultiScaleFlipAug.
+    """
+    for step in _view_steps(dataset):
+        step["flip"] = True
+
+
+def has_views(dataset: dict) -> bool:
+    """Whether a test set's config tests more than one view of an image."""
+    return any(
+        step.get("flip") or any(isinstance(step.get(key), list) and len(step[key]) > 1 for key in SCALE_KEYS)
+        for step in _view_steps(dataset, required=False)
+    )
+
+
+def _view_steps(dataset: dict, required: bool = True) -> Iterator[dict]:
+    for part in pipelines(dataset):
+        steps = [step for step in part["pipeline"] if step["type"] == "MultiScaleFlipAug"]
+        if required and not steps:
+            raise UserError("--tta needs a test pipeline with MultiScaleFlipAug, and the config's has none")
+        yield from steps

@@ -8,7 +8,7 @@ from mmcv import Config
 from mmdet.models import build_detector
 from torch import nn
 
-from ms2a.apis.checkpoint import class_mismatch, read_checkpoint
+from ms2a.apis.checkpoint import class_mismatch, read_checkpoint, without_constants
 from ms2a.errors import UserError
 
 # Used in training only: a checkpoint may hold them though the config has none.
@@ -70,7 +70,7 @@ def _classes(cfg: Config, theirs: list[str] | None, checkpoint: str | os.PathLik
 
 def _load(model: nn.Module, weights: dict[str, torch.Tensor], checkpoint: str | os.PathLike) -> None:
     try:
-        left = model.load_state_dict(weights, strict=False)
+        left = model.load_state_dict(without_constants(model, weights), strict=False)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         mismatch = next((line for line in lines if line.startswith("size mismatch")), lines[-1])

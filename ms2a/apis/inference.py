@@ -1,0 +1,222 @@
+"""Detections of a trained detector on any images: drawn, and as one COCO-style file."""
+
+import copy
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmcv import Config
+from mmcv.parallel import collate
+from mmdet.utils import build_dp
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from ms2a.apis.datasets import picture_name, pipelines
+from ms2a.apis.model import build_model
+from ms2a.apis.train import one_line_worker_errors
+from ms2a.artefacts import atomic_path, provenance, write_json
+from ms2a.datasets.image_folder import ImageFolderDataset
+from ms2a.engine.distributed import choose_device
+from ms2a.errors import UserError
+from ms2a.visualization.detections import draw_detections
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was found.
+
+    Attributes:
+        num_images: images read.
+        num_skipped: images that could not be read.
+        num_detections: detections drawn.
+    """
+
+    num_images: int
+    num_skipped: int
+    num_detections: int
+
+
+def infer(
+    cfg: Config,
+    checkpoint: str | os.PathLike,
+    save_dir: str | os.PathLike,
+    img: Sequence[str | os.PathLike] = (),
+    domain: str | None = None,
+    score_thr: float = 0.3,
+    device: str | None = None,
+    strict: bool = False,
+) -> Summary:
+    """Detects objects, draws them, and writes ``detections.json``.
+
+    The file is in COCO's form: ``images`` (each with its ``domain``), ``categories``, and ``annotations`` with a
+    ``score``; it holds all detections that the config lets through, also those too weak to be drawn.
+
+    Args:
+        cfg: from :func:`ms2a.apis.config.load_config`; its test pipeline reads the images.
+        checkpoint: the trained weights, which hold the memory.
+        save_dir: folder for the pictures, under the names of the images, and for ``detections.json``.
+        img: folders, images or COCO files; default: the config's test set, each image with its own domain.
+        domain: whose memory is read; default: the target's. Of the config's test set it picks that domain's images.
+        score_thr: boxes with lower scores are not drawn.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
+        strict: stop at an unreadable image instead of skipping it.
+
+    Raises:
+        UserError: no images, an unknown domain, a checkpoint that is damaged or does not fit, or an unreadable image
+            (``strict``, or all of them).
+    """
+    chosen = choose_device(device)
+    model = build_model(cfg, checkpoint, chosen)
+    domain = _known(model, domain)
+    if img:
+        datasets = [ImageFolderDataset(list(img), _pipeline(cfg.data.test), domain=domain or model.default_domain)]
+    else:
+        datasets = _test_sets(cfg, domain)
+    output = _Output(Path(save_dir), model.CLASSES, score_thr, by_domain=len(datasets) > 1)
+    skipped = []
+    for dataset, index, detections in _detect(model, datasets, chosen):
+        path = dataset.path(index)
+        picture = None if detections is None else mmcv.imread(path)
+        if picture is not None:
+            output.add(dataset, index, picture, detections)
+            continue
+        if strict:
+            raise UserError(f"image {path} is missing or unreadable (--strict)")
+        tqdm.write(f"warning: skipped unreadable image {path}", file=sys.stderr)
+        skipped.append(path)
+    if not output.images:
+        raise UserError(f"none of the {len(skipped)} images can be read, the first is {skipped[0]}")
+    output.write_json(dict(checkpoint=str(checkpoint), provenance=provenance(str(cfg.filename))))
+    return Summary(len(output.images), len(skipped), output.num_drawn)
+
+
+class _Output:
+    """The pictures, and the COCO file, in which category i + 1 is class i.
+
+    Args:
+        folder: where they go.
+        classes: class names.
+        score_thr: lowest score drawn.
+        by_domain: put the pictures of each domain in a folder of its own.
+    """
+
+    def __init__(self, folder: Path, classes: Sequence[str], score_thr: float, by_domain: bool) -> None:
+        self.folder, self.classes, self.score_thr, self.by_domain = folder, classes, score_thr, by_domain
+        self.images: list[dict] = []
+        self.annotations: list[dict] = []
+        self.num_drawn = 0
+        self._names: set[Path] = set()
+
+    def add(
+        self, dataset: ImageFolderDataset, index: int, picture: np.ndarray, detections: Sequence[np.ndarray]
+    ) -> None:
+        """Draws the detections of an image and notes them."""
+        height, width = picture.shape[:2]
+        name = self._free_name(dataset.domain, dataset.names[index])
+        image = dict(id=len(self.images) + 1, file_name=str(name), height=height, width=width, domain=dataset.domain)
+        self.images.append(image)
+        for label, boxes in enumerate(detections):
+            self.num_drawn += int((boxes[:, 4] >= self.score_thr).sum())
+            for x1, y1, x2, y2, score in boxes.tolist():
+                annotation = dict(id=len(self.annotations) + 1, image_id=image["id"], category_id=label + 1)
+                annotation |= dict(bbox=[x1, y1, x2 - x1, y2 - y1], area=(x2 - x1) * (y2 - y1), iscrowd=0, score=score)
+                self.annotations.append(annotation)
+        with atomic_path(self.folder / name) as temporary:
+            mmcv.imwrite(draw_detections(picture, detections, self.classes, self.score_thr), str(temporary))
+
+    def write_json(self, info: dict[str, Any]) -> None:
+        """Writes ``detections.json``."""
+        categories = [dict(id=number, name=name) for number, name in enumerate(self.classes, start=1)]
+        content = dict(info=info, images=self.images, annotations=self.annotations, categories=categories)
+        write_json(content, self.folder / "detections.json")
+
+    def _free_name(self, domain: str | None, name: str) -> Path:
+        """A name of its own for every picture: images of several folders may share one."""
+        path = picture_name(domain if self.by_domain else None, name)
+        number, own = 1, path
+        while own in self._names:
+            number += 1
+            own = path.with_stem(f"{path.stem}_{number}")
+        self._names.add(own)
+        return own
+
+
+class _Numbered(Dataset):
+    """(index, what the pipeline makes of the image or None)."""
+
+    def __init__(self, images: ImageFolderDataset) -> None:
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> tuple[int, dict[str, Any] | None]:
+        return index, self._images[index]
+
+
+def _collated(batch: Sequence[tuple[int, dict | None]]) -> tuple[int, dict | None]:
+    ((index, data),) = batch
+    return index, None if data is None else collate([data], samples_per_gpu=1)
+
+
+def _one_opencv_thread(worker: int) -> None:
+    """Workers share the cores already."""
+    cv2.setNumThreads(0)
+
+
+@torch.no_grad()
+def _detect(
+    model: nn.Module, datasets: Sequence[ImageFolderDataset], device: torch.device
+) -> Iterator[tuple[ImageFolderDataset, int, list[np.ndarray] | None]]:
+    """Yields data set, index and detections of each image; None for detections if it can't be read."""
+    wrapped = build_dp(model, device.type, device_ids=[device.index or 0])
+    with tqdm(total=sum(map(len, datasets)), desc="detecting", unit="image") as bar, one_line_worker_errors():
+        for dataset in datasets:
+            loader = DataLoader(
+                _Numbered(dataset), num_workers=2, collate_fn=_collated, worker_init_fn=_one_opencv_thread
+            )
+            for index, data in loader:
+                found = None if data is None else wrapped(return_loss=False, rescale=True, **data)[0]
+                yield dataset, index, found
+                bar.update()
+
+
+def _known(model: nn.Module, domain: str | None) -> str | None:
+    known = list(getattr(model, "domains", []))
+    if domain is not None and known and domain not in known:
+        raise UserError(f"domain {domain!r} is not known to the checkpoint's memory; known: {', '.join(known)}")
+    return domain
+
+
+def _pipeline(test: Mapping[str, Any]) -> list[dict]:
+    found = next(pipelines(test), None)
+    if found is None:
+        raise UserError("the config has no test pipeline: set data.test.pipeline")
+    return copy.deepcopy(found["pipeline"])
+
+
+def _test_sets(cfg: Config, domain: str | None) -> list[ImageFolderDataset]:
+    """The images of the config's test set, one data set a domain."""
+    parts = cfg.data.test.get("datasets") or [cfg.data.test]
+    domains = [part.get("domain") for part in parts]
+    if domain is not None and domain not in domains:
+        raise UserError(
+            f"the config's test set has no images of domain {domain!r}, only of {', '.join(map(str, domains))}; "
+            "give --img"
+        )
+    datasets = []
+    for part in parts:
+        if domain in (None, part.get("domain")):
+            root = part.get("data_root") or ""
+            # As in mmdet: names are relative to data_root; an absolute one stays what it is.
+            files, folder = os.path.join(root, part["ann_file"]), os.path.join(root, part.get("img_prefix") or "")
+            datasets.append(ImageFolderDataset(files, _pipeline([part, cfg.data.test]), folder, part.get("domain")))
+    return datasets

@@ -1,0 +1,213 @@
+"""Testing a trained detector: detections of a config's test set, their scores, files and pictures."""
+
+import copy
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+import torch.distributed as dist
+from mmcv import Config
+from mmcv.runner import get_dist_info, wrap_fp16_model
+from mmdet.apis import multi_gpu_test, single_gpu_test
+from mmdet.datasets import build_dataloader, build_dataset
+from mmdet.utils import build_ddp, build_dp
+
+from ms2a.apis.checkpoint import class_mismatch
+from ms2a.apis.datasets import allow_batches, flip_views, has_views, picture_name
+from ms2a.apis.model import build_model
+from ms2a.apis.train import one_line_worker_errors
+from ms2a.artefacts import atomic_path, provenance, write_json
+from ms2a.engine.distributed import choose_device, init_distributed
+from ms2a.errors import UserError
+from ms2a.visualization.detections import draw_detections
+
+logger = logging.getLogger("mmdet")
+
+# Keys of cfg.evaluation that are for the hook, not for the data set.
+HOOK_KEYS = ("interval", "start", "by_epoch", "tmpdir", "gpu_collect", "save_best", "rule", "dynamic_intervals")
+PICKLE_SUFFIXES, JSON_SUFFIX = (".pkl", ".pickle"), ".json"
+
+
+@dataclass
+class TestRun:
+    """Detections of a test set.
+
+    Attributes:
+        dataset: the test set.
+        detections: for each image in the set's order, for each class, (N, 5) float32: x1, y1, x2, y2 in pixels of the
+            original image and a score in 0–1.
+        cfg: the config as it was used.
+        checkpoint: the checkpoint's path.
+    """
+
+    __test__ = False  # not a test case, whatever its name says to pytest
+
+    dataset: Any
+    detections: list[Sequence[np.ndarray]]
+    cfg: Config
+    checkpoint: str
+
+    def images(self) -> Iterator[tuple[str, Path, str, int, Sequence[int], Sequence[np.ndarray]]]:
+        """Yields for each image its domain, path, name in the annotations, image id, category ids and detections."""
+        detections = iter(self.detections)
+        for part in getattr(self.dataset, "datasets", [self.dataset]):
+            for info in part.data_infos:
+                path = Path(part.img_prefix or "", info["filename"])
+                yield getattr(part, "domain", ""), path, info["filename"], info["id"], part.cat_ids, next(detections)
+
+    def coco_results(self) -> list[dict[str, Any]]:
+        """COCO results, each also with the image's ``file_name`` and ``domain``: ids are unique within one domain."""
+        results = []
+        for domain, _, name, image_id, category_ids, detections in self.images():
+            for category_id, boxes in zip(category_ids, detections, strict=True):
+                results += [
+                    dict(
+                        image_id=image_id,
+                        category_id=category_id,
+                        bbox=[float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
+                        score=float(score),
+                        file_name=name,
+                        domain=domain,
+                    )
+                    for x1, y1, x2, y2, score in boxes
+                ]
+        return results
+
+
+def test(
+    cfg: Config, checkpoint: str | os.PathLike, device: str | None = None, launcher: str = "none", tta: bool = False
+) -> TestRun | None:
+    """Runs a trained detector over its config's test set.
+
+    Args:
+        cfg: from :func:`ms2a.apis.config.load_config`; not changed. Batches are as large as
+            ``data.test_dataloader.samples_per_gpu`` says.
+        checkpoint: the trained weights, which hold the memory.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
+        launcher: see :func:`ms2a.engine.distributed.init_distributed`.
+        tta: test-time augmentation: merge the detections of each image and of its mirror image.
+
+    Returns:
+        The detections; None in all but the first of several processes.
+
+    Raises:
+        UserError: checkpoint or data missing, truncated or refused, or made for other classes.
+    """
+    torch_device = init_distributed(launcher, choose_device(device))
+    cfg = _settled(cfg, tta)
+    # Loader workers are forked from this process, which OpenCV's own threads don't survive.
+    cv2.setNumThreads(cfg.get("opencv_num_threads", 0))
+    with one_line_worker_errors():
+        dataset = build_dataset(cfg.data.test)
+        options = dict(samples_per_gpu=1, workers_per_gpu=2) | dict(cfg.data.test_dataloader)
+        loader = build_dataloader(dataset, dist=launcher != "none", shuffle=False, **options)
+        model = build_model(cfg, checkpoint, torch_device)
+        if list(model.CLASSES) != list(dataset.CLASSES):
+            raise UserError(class_mismatch(f"checkpoint {checkpoint}", model.CLASSES, dataset.CLASSES))
+        if cfg.get("fp16") and torch_device.type == "cuda":
+            wrap_fp16_model(model)
+        if launcher == "none":
+            model = build_dp(model, torch_device.type, device_ids=[torch_device.index or 0])
+            detections = single_gpu_test(model, loader)
+        else:
+            model = build_ddp(model, torch_device.type, device_ids=[torch_device.index], broadcast_buffers=False)
+            detections = multi_gpu_test(model, loader, _shared_folder())
+    return None if detections is None else TestRun(dataset, detections, cfg, str(checkpoint))
+
+
+test.__test__ = False
+
+
+def evaluate(run: TestRun, metrics: Sequence[str] = ("bbox",)) -> dict[str, float]:
+    """Scores by COCO's rules, with a table of each class.
+
+    Args:
+        run: the detections.
+        metrics: ``"bbox"``, ``"proposal"``.
+
+    Returns:
+        scores; those of several domains by ``<domain>_<score>``.
+    """
+    options = {key: value for key, value in run.cfg.get("evaluation", {}).items() if key not in HOOK_KEYS}
+    return dict(run.dataset.evaluate(run.detections, **{**options, "metric": list(metrics), "classwise": True}))
+
+
+def write_metrics(run: TestRun, metrics: dict[str, float], path: str | os.PathLike) -> None:
+    """Writes scores with what they were measured on."""
+    config = str(run.cfg.filename)
+    record = dict(config=config, checkpoint=run.checkpoint, metrics=metrics, provenance=provenance(config))
+    write_json(record, path)
+
+
+def check_out(path: str | os.PathLike) -> None:
+    """Checks, before hours of testing, that detections can be written to a file of this name.
+
+    Raises:
+        UserError: its suffix is neither .pkl nor .json.
+    """
+    if Path(path).suffix not in (*PICKLE_SUFFIXES, JSON_SUFFIX):
+        raise UserError(f"--out {path} must end in .pkl (mmdet's results) or .json (COCO results)")
+
+
+def write_detections(run: TestRun, path: str | os.PathLike) -> None:
+    """Writes mmdet's result list (.pkl) or :meth:`TestRun.coco_results` (.json)."""
+    check_out(path)
+    if Path(path).suffix == JSON_SUFFIX:
+        write_json(run.coco_results(), path)
+        return
+    with atomic_path(path) as temporary:
+        mmcv.dump(run.detections, str(temporary), file_format="pkl")
+
+
+def draw(run: TestRun, folder: str | os.PathLike | None, score_thr: float = 0.3, show: bool = False) -> None:
+    """Draws the detections of every image.
+
+    Args:
+        run: the detections.
+        folder: pictures go to ``folder/<domain>/<file name>``; None writes none.
+        score_thr: boxes with lower scores are left out.
+        show: show each in a window until a key is pressed.
+
+    Raises:
+        UserError: there is no display to show them on.
+    """
+    folder = Path(folder) if folder is not None else None
+    for domain, path, name, _, _, detections in run.images():
+        picture = draw_detections(mmcv.imread(str(path)), detections, run.dataset.CLASSES, score_thr)
+        if folder is not None:
+            with atomic_path(folder / picture_name(domain, name)) as temporary:
+                mmcv.imwrite(picture, str(temporary))
+        if show:
+            try:
+                mmcv.imshow(picture, str(path))
+            except cv2.error:
+                raise UserError("--show needs a display and there is none; use --show-dir") from None
+
+
+def _settled(cfg: Config, tta: bool) -> Config:
+    cfg = copy.deepcopy(cfg)
+    cfg.data.test.test_mode = True
+    loader = cfg.data.test_dataloader
+    if tta:
+        flip_views(cfg.data.test)
+    if has_views(cfg.data.test) and loader.get("samples_per_gpu", 1) > 1:
+        print(f"test-time augmentation takes one image at a time: batch size 1 instead of {loader.samples_per_gpu}")
+        loader.samples_per_gpu = 1
+    allow_batches(cfg.data.test, loader)
+    return cfg
+
+
+def _shared_folder() -> str:
+    """A temporary folder whose name all processes know; the one that collects the results removes it."""
+    name = [tempfile.mkdtemp(prefix="ms2a_test_") if get_dist_info()[0] == 0 else None]
+    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else None
+    dist.broadcast_object_list(name, src=0, device=device)
+    return name[0]

@@ -1,0 +1,214 @@
+"""tools/train.py, tools/test.py, tools/inference.py and the launch scripts on tiny data."""
+
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+
+from ms2a.errors import UserError
+from tests.tiny import ROOT, make_config, make_domains, make_memory, tool
+
+run_train, run_test, run_inference = (tool(f"tools/{name}.py") for name in ("train", "test", "inference"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tools")
+    make_domains(folder / "data", classes=("bolt", "nut"), n_images=5)
+    memory = make_memory(folder)
+    make_config(folder / "config.py", folder / "data", classes=("bolt", "nut"), memory=memory)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(folder):
+    return folder / "config.py"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder, config):
+    """A detector of stage II trained for an epoch; its memory files are gone afterwards."""
+    options = ["--seed", 3, "--cfg-options", "runner.max_epochs=1", "data.samples_per_gpu=5"]
+    run_train([config, "--work-dir", folder / "run", "--no-validate", "--device", "cpu", *options])
+    for path in folder.glob("*_cluster.pth"):
+        path.unlink()
+    return folder / "run/latest.pth"
+
+
+def test_train(checkpoint):
+    meta = torch.load(checkpoint, weights_only=True)["meta"]
+    assert (meta["seed"], meta["epoch"], meta["CLASSES"]) == (3, 1, ["bolt", "nut"])
+
+
+def test_test_writes_scores_tables_and_pictures(config, checkpoint, tmp_path, capsys):
+    out = tmp_path / "detections.json"
+    options = [
+        "--eval",
+        "bbox",
+        "--work-dir",
+        tmp_path,
+        "--out",
+        out,
+        "--show-dir",
+        tmp_path / "drawn",
+        "--device",
+        "cpu",
+    ]
+    run_test([config, checkpoint, *options, "--show-score-thr", 0.0, "--device", "cpu"])
+    printed = capsys.readouterr().out
+    assert "Target domain: night" in printed
+    assert re.search(r"\| bolt +\| .* \| nut ", printed)  # the per-class table
+    record = json.loads((tmp_path / "metrics.json").read_text())
+    assert {"night_bbox_mAP", "day_bbox_mAP_50"} <= set(record["metrics"])
+    assert record["provenance"]["versions"]["torch"]
+
+    results = json.loads(out.read_text())
+    night = [result for result in results if result["domain"] == "night"]
+    assert 0 < len(night) < len(results)
+    assert {result["file_name"] for result in night} == {f"{number:03d}.png" for number in range(1, 6)}
+    truth = COCO(str(config.parent / "data/night/annotations.json"))
+    assert len(truth.loadRes(night).anns) == len(night)
+    for domain in ("day", "night"):
+        assert cv2.imread(str(tmp_path / "drawn" / domain / "003.png")) is not None
+    assert not [path for path in tmp_path.rglob(".*")]
+
+
+def test_batches_give_the_same_detections(config, checkpoint, tmp_path):
+    results = []
+    for batch in (1, 3):
+        out = tmp_path / f"{batch}.pkl"
+        options = ["--cfg-options", f"data.test_dataloader.samples_per_gpu={batch}"]
+        run_test([config, checkpoint, "--out", out, "--device", "cpu", *options])
+        results.append(pickle.loads(out.read_bytes()))
+    assert len(results[0]) == len(results[1]) == 10
+    for one, other in zip(*results, strict=True):
+        for boxes, others in zip(one, other, strict=True):
+            np.testing.assert_allclose(boxes, others, atol=1e-3)
+
+
+def test_test_time_augmentation_takes_one_image_at_a_time(config, checkpoint, tmp_path, capsys):
+    options = ["--out", tmp_path / "tta.pkl", "--device", "cpu"]
+    run_test([config, checkpoint, *options, "--tta", "--cfg-options", "data.test_dataloader.samples_per_gpu=2"])
+    assert "batch size 1 instead of 2" in capsys.readouterr().out
+    assert len(pickle.loads((tmp_path / "tta.pkl").read_bytes())) == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to do"),
+        (["--out", "results.txt"], "must end in .pkl .* or .json"),
+        (["--eval", "bbox", "--device", "cuda:99"], "cuda:99"),
+    ],
+)
+def test_test_refuses(config, checkpoint, arguments, message):
+    with pytest.raises(UserError, match=message):
+        run_test([config, checkpoint, *arguments])
+
+
+def test_other_classes_are_refused(config, checkpoint):
+    datasets = "data.test.datasets"
+    options = ["--cfg-options", f"{datasets}.0.classes=nut,bolt", f"{datasets}.1.classes=nut,bolt"]
+    with pytest.raises(UserError, match=r"class lists differ.*\['bolt', 'nut'\].*\['nut', 'bolt'\]"):
+        run_test([config, checkpoint, "--eval", "bbox", "--device", "cpu", *options])
+
+
+def test_inference_on_the_configs_test_set(config, checkpoint, tmp_path, capsys):
+    run_inference([config, checkpoint, tmp_path, "--device", "cpu"])
+    assert "10 images" in capsys.readouterr().out
+    coco = COCO(str(tmp_path / "detections.json"))
+    assert len(coco.imgs) == 10 and len(coco.anns) > 0
+    assert {image["domain"] for image in coco.imgs.values()} == {"day", "night"}
+    for image in coco.imgs.values():
+        picture = cv2.imread(str(tmp_path / image["file_name"]))
+        assert picture.shape[0] % image["height"] == 0 and picture.shape[1] % image["width"] == 0
+    assert [category["name"] for category in coco.cats.values()] == ["bolt", "nut"]
+
+
+def test_inference_on_folders_skips_what_it_cannot_read(config, checkpoint, tmp_path, capsys):
+    for name in ("a", "b"):
+        shutil.copytree(config.parent / "data/night/images", tmp_path / name / "deep")
+    (tmp_path / "a/deep/broken.JPG").write_bytes(b"not an image")
+    command = [config, checkpoint, tmp_path / "out", "--img", tmp_path / "a", tmp_path / "b/deep/001.png"]
+    command += ["--domain", "day", "--device", "cpu", "--score-thr", 0.0]
+    run_inference(command)
+    captured = capsys.readouterr()
+    assert "6 images, 1 unreadable ones skipped" in captured.out and "broken.JPG" in captured.err
+    coco = COCO(str(tmp_path / "out/detections.json"))
+    assert {image["domain"] for image in coco.imgs.values()} == {"day"}
+    assert (tmp_path / "out/deep/001.png").exists() and (tmp_path / "out/001.png").exists()
+    with pytest.raises(UserError, match=r"broken\.JPG is missing or unreadable"):
+        run_inference([*command, "--strict"])
+
+
+def test_the_domain_decides_which_memory_is_read(config, checkpoint, tmp_path):
+    scores = {}
+    for name, options in dict(day=["--domain", "day"], night=["--domain", "night"], default=[]).items():
+        images = ["--img", config.parent / "data/night/images"]
+        run_inference([config, checkpoint, tmp_path / name, *images, *options, "--device", "cpu"])
+        coco = json.loads((tmp_path / name / "detections.json").read_text())
+        scores[name] = [found["score"] for found in coco["annotations"]]
+    assert scores["default"] == scores["night"] != scores["day"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--domain", "fog"], "domain 'fog' is not known.*known: day, night"),
+        (["--img", "nowhere"], "nowhere does not exist"),
+    ],
+)
+def test_inference_refuses(config, checkpoint, tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        run_inference([config, checkpoint, tmp_path, "--device", "cpu", *options])
+
+
+def run(*command, **environment):
+    environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, env=environment, cwd=ROOT)
+
+
+def test_launch_scripts_refuse_bad_arguments(config):
+    for command, message in [
+        (["tools/dist_train.sh", config], "usage: "),
+        (["tools/dist_train.sh", config, "two"], "GPUS is 'two'"),
+        (["tools/dist_test.sh", config, "c.pth"], "usage: "),
+        (["tools/slurm_train.sh", "partition"], "usage: "),
+    ]:
+        result = run(*command)
+        assert result.returncode == 2 and message in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_dist_train_with_0_gpus_is_one_clear_line_and_exit_2_for_a_missing_config():
+    result = run("tools/dist_train.sh", "configs/nothing.py", 0)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == "error: config configs/nothing.py does not exist; check the path"
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_test(folder, checkpoint, tmp_path):
+    options = ["--cfg-options", "runner.max_epochs=1", "model.adapter.memory.files=None", f"load_from={checkpoint}"]
+    result = run("tools/dist_train.sh", folder / "config.py", 2, "--work-dir", tmp_path, "--no-validate", *options)
+    assert result.returncode == 0, result.stderr
+    trained = tmp_path / "latest.pth"
+    assert torch.load(trained, weights_only=True)["meta"]["world_size"] == 2
+    assert "2 process(es)" in result.stderr
+
+    options = ["--eval", "bbox", "--work-dir", tmp_path, "--out", tmp_path / "two.pkl"]
+    result = run("tools/dist_test.sh", folder / "config.py", trained, 2, *options)
+    assert result.returncode == 0, result.stderr
+    run_test([folder / "config.py", trained, "--out", tmp_path / "one.pkl", "--device", "cpu"])
+    one, two = (pickle.loads((tmp_path / f"{name}.pkl").read_bytes()) for name in ("one", "two"))
+    for boxes, others in zip(one, two, strict=True):
+        for expected, found in zip(boxes, others, strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-3)
