@@ -4,9 +4,14 @@ Importing the package repairs mmcv and mmdet for current torch releases and regi
 transforms and hooks in mmdet's registries. Without mmcv and mmdet only ``ms2a.memory`` and ``ms2a.adaptation`` work.
 """
 
+import os
 from importlib.util import find_spec
 
-from ms2a.version import __version__
+# Compute threads that spin while they wait starve the loader's processes and each other where cores are few. Read by
+# torch's OpenMP when it is first loaded, so it has to be set before.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from ms2a.version import __version__  # noqa: E402
 
 __all__ = ["__version__"]
 
