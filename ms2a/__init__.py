@@ -4,7 +4,9 @@ Importing the package repairs mmcv and mmdet for current torch releases and regi
 transforms and hooks in mmdet's registries. Without mmcv and mmdet only ``ms2a.memory`` and ``ms2a.adaptation`` work.
 """
 
+import logging
 import os
+import warnings
 from importlib.util import find_spec
 
 # Compute threads that spin while they wait starve the loader's processes and each other where cores are few. Read by
@@ -16,6 +18,16 @@ from ms2a.version import __version__  # noqa: E402
 __all__ = ["__version__"]
 
 if find_spec("mmcv") and find_spec("mmdet"):
+    # mmcv 1.x announces mmcv 2.0 at every import, and mmcv and mmdet use what torch has deprecated since.
+    for message in (
+        "On January 1, 2023, MMCV will release",
+        "torch.meshgrid: in an upcoming release",
+        "`torch.cuda.amp",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    # mmcv imports torch's compiler support, which warns of a CUDA compiler without a GPU; nothing is compiled here.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+
     from ms2a.engine import compat
 
     compat.apply()

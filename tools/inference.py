@@ -3,9 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from mmcv import DictAction
-
-from ms2a.apis.config import load_config
+from ms2a.apis.config import add_cfg_options, load_config
 from ms2a.apis.inference import infer
 from ms2a.errors import run_main
 
@@ -21,7 +19,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--score-thr", type=float, default=0.3, help="lowest score drawn (default: 0.3)")
     parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="changes of the config, key=value")
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

@@ -4,12 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch.distributed as dist
-from mmcv import DictAction
-
-from ms2a.apis.config import load_config
+from ms2a.apis.config import add_cfg_options, load_config
 from ms2a.apis.test import check_out, draw, evaluate, test, write_detections, write_metrics
-from ms2a.engine.distributed import LAUNCHERS
+from ms2a.engine.distributed import LAUNCHERS, leave_process_group
 from ms2a.errors import UserError, run_main
 
 
@@ -27,7 +24,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tta", action="store_true", help="merge each image's detections with its mirror image's")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes were started")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="changes of the config, key=value")
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     if not (args.out or args.eval or args.show or args.show_dir):
         raise UserError("nothing to do: give --eval bbox, --out FILE, --show-dir DIR or --show")
@@ -53,8 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 write_metrics(run, metrics, Path(args.work_dir, "metrics.json"))
         if args.show_dir or args.show:
             draw(run, args.show_dir, args.show_score_thr, args.show)
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    leave_process_group()
 
 
 if __name__ == "__main__":

@@ -3,12 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-import torch.distributed as dist
-from mmcv import DictAction
-
-from ms2a.apis.config import load_config
+from ms2a.apis.config import add_cfg_options, load_config
 from ms2a.apis.train import train
-from ms2a.engine.distributed import LAUNCHERS
+from ms2a.engine.distributed import LAUNCHERS, leave_process_group
 from ms2a.errors import run_main
 
 
@@ -25,7 +22,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--deterministic", action="store_true", help="let cuDNN choose repeatable algorithms")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes were started")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="changes of the config, key=value")
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
@@ -43,8 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         auto_resume=args.auto_resume,
         deterministic=args.deterministic,
     )
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    leave_process_group()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Reads a configuration: file, environment, command line, references, in this order."""
 
+import argparse
 import os
 import re
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmcv import Config
+from mmcv import Config, DictAction
 from mmdet.utils import compat_cfg, replace_cfg_vals
 
 from ms2a.errors import UserError
@@ -18,6 +19,17 @@ REQUIRED_KEYS = ("model", "data")
 # The same pattern as mmdet's replace_cfg_vals.
 REFERENCE = re.compile(r"\$\{([a-zA-Z\d_.]*)\}")
 MAX_REFERENCE_DEPTH = 10
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Gives a command line the option ``--cfg-options``, for :func:`load_config`."""
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="changes of the config, e.g. data_roots.city=/data/city runner.max_epochs=10; a list is key=a,b",
+    )
 
 
 def load_config(path: str | os.PathLike, cfg_options: Mapping[str, Any] | None = None) -> Config:

@@ -10,30 +10,24 @@ import os
 import tempfile
 import time
 import types
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from ms2a.artefacts import atomic_path
-
-with warnings.catch_warnings():
-    # mmcv 1.x announces mmcv 2.0 at every import; this package stays with 1.x on purpose.
-    warnings.filterwarnings("ignore", message="On January 1, 2023, MMCV will release")
-    import mmcv
-
+import mmcv
 import mmcv.parallel._functions
 import mmdet.apis.train
 import mmdet.utils.util_distribution
+import torch
 import torchvision
 from mmcv.parallel import MMDataParallel, MMDistributedDataParallel
 from mmcv.parallel.scatter_gather import scatter_kwargs
 from mmcv.runner import BaseRunner, epoch_based_runner, get_dist_info, iter_based_runner
 from mmcv.runner import checkpoint as mmcv_checkpoint
 from mmdet.core.hook.yolox_lrupdater_hook import YOLOXLrUpdaterHook
+from torch import Tensor, nn
+
+from ms2a.artefacts import atomic_path
 
 # The package mmcv.ops binds the function "nms" over the module of that name.
 mmcv_nms = importlib.import_module("mmcv.ops.nms")

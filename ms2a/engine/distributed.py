@@ -63,6 +63,12 @@ def init_distributed(launcher: str, device: torch.device) -> torch.device:
     return device
 
 
+def leave_process_group() -> None:
+    """Ends what :func:`init_distributed` began; does nothing in a process on its own."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def _describe_slurm_job() -> None:
     """Translates the variables of a Slurm job step into torchrun's; what is set already stays."""
     names = {"RANK": "SLURM_PROCID", "LOCAL_RANK": "SLURM_LOCALID", "WORLD_SIZE": "SLURM_NTASKS"}
