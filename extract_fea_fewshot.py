@@ -3,9 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from mmcv import DictAction
-
-from ms2a.apis.config import load_config
+from ms2a.apis.config import add_cfg_options, load_config
 from ms2a.apis.extract import DEFAULT_MAX_SAMPLES, extract
 from ms2a.errors import run_main
 
@@ -31,7 +29,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU if there is one")
     parser.add_argument("--workers", type=int, default=2, help="processes that load images; default 2")
     parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="key=value settings for the config")
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

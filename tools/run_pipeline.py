@@ -9,8 +9,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmcv import DictAction
-
+from ms2a.apis.config import add_cfg_options
 from ms2a.apis.pipeline import Runner
 from ms2a.apis.stages import load_adaptation, steps_of, write_configs
 from ms2a.apis.summary import write_summary
@@ -25,7 +24,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--work-dir", type=Path, help="where results go; default work_dirs/<name>")
     parser.add_argument("--seed", type=int, default=0, help="of everything random; default 0")
     parser.add_argument("--device", help="cpu, cuda, …; default: a GPU if there is one")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="key=value for the configs of all stages")
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

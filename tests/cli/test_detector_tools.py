@@ -197,9 +197,11 @@ def test_dist_train_with_0_gpus_is_one_clear_line_and_exit_2_for_a_missing_confi
 
 @pytest.mark.slow
 def test_two_processes_train_and_test(folder, checkpoint, tmp_path):
-    options = ["--cfg-options", "runner.max_epochs=1", "model.adapter.memory.files=None", f"load_from={checkpoint}"]
-    result = run("tools/dist_train.sh", folder / "config.py", 2, "--work-dir", tmp_path, "--no-validate", *options)
+    options = ["--cfg-options", "runner.max_epochs=1", "evaluation.interval=1", f"load_from={checkpoint}"]
+    options += ["model.adapter.memory.files=None"]
+    result = run("tools/dist_train.sh", folder / "config.py", 2, "--work-dir", tmp_path, *options)
     assert result.returncode == 0, result.stderr
+    assert "night_bbox_mAP" in result.stderr
     trained = tmp_path / "latest.pth"
     assert torch.load(trained, weights_only=True)["meta"]["world_size"] == 2
     assert "2 process(es)" in result.stderr
