@@ -57,8 +57,12 @@ def test_same_pixels_on_a_processor_without_vector_extensions():
         ".hexdigest())"
     )
     hashes = []
-    for disabled in ("", "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR AVX2 FMA3"):
-        environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": disabled, "PYTHONWARNINGS": "ignore"}
+    old_processor = {
+        "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR AVX2 FMA3",
+        "OPENCV_CPU_DISABLE": "AVX2,AVX512_SKX,FMA3",
+    }
+    for processor in ({}, old_processor):
+        environment = {**os.environ, **processor, "PYTHONWARNINGS": "ignore"}
         run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         hashes.append(run.stdout.split()[-1])
     assert hashes[0] == hashes[1]
