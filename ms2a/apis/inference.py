@@ -70,11 +70,9 @@ def infer(
         strict: stop at an unreadable image instead of skipping it.
 
     Raises:
-        UserError: no images, an unknown domain, a checkpoint that is damaged or does not fit, or an unreadable image
-            (``strict``, or all of them).
+        UserError: no images, an unknown domain, a checkpoint that does not fit, unreadable images (``strict``, or all).
     """
-    chosen = choose_device(device)
-    model = build_model(cfg, checkpoint, chosen)
+    model = build_model(cfg, checkpoint, choose_device(device))
     domain = _known(model, domain)
     if img:
         datasets = [ImageFolderDataset(list(img), _pipeline(cfg.data.test), domain=domain or model.default_domain)]
@@ -82,7 +80,7 @@ def infer(
         datasets = _test_sets(cfg, domain)
     output = _Output(Path(save_dir), model.CLASSES, score_thr, by_domain=len(datasets) > 1)
     skipped = []
-    for dataset, index, detections in _detect(model, datasets, chosen):
+    for dataset, index, detections in _detect(model, datasets):
         path = dataset.path(index)
         picture = None if detections is None else mmcv.imread(path)
         if picture is not None:
@@ -174,9 +172,10 @@ def _one_opencv_thread(worker: int) -> None:
 
 @torch.no_grad()
 def _detect(
-    model: nn.Module, datasets: Sequence[ImageFolderDataset], device: torch.device
+    model: nn.Module, datasets: Sequence[ImageFolderDataset]
 ) -> Iterator[tuple[ImageFolderDataset, int, list[np.ndarray] | None]]:
     """Yields data set, index and detections of each image; None for detections if it can't be read."""
+    device = next(model.parameters()).device
     wrapped = build_dp(model, device.type, device_ids=[device.index or 0])
     with tqdm(total=sum(map(len, datasets)), desc="detecting", unit="image") as bar, one_line_worker_errors():
         for dataset in datasets:

@@ -39,12 +39,12 @@ def train(
     resume_from: str | os.PathLike | None = None,
     auto_resume: bool = False,
     deterministic: bool = False,
-) -> Path:
+) -> Path | None:
     """Trains the detector of a config.
 
     Args:
         cfg: from :func:`ms2a.apis.config.load_config`; not changed.
-        work_dir: where checkpoints and logs go; default: the config's, else ``work_dirs/<config name>``.
+        work_dir: for checkpoints, logs and the settled config; default: the config's, or ``work_dirs/<config name>``.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
         seed: default: the config's, else 0.
         launcher: see :func:`ms2a.engine.distributed.init_distributed`.
@@ -54,7 +54,7 @@ def train(
         deterministic: let cuDNN choose repeatable algorithms.
 
     Returns:
-        The last checkpoint.
+        The last checkpoint; None if there is none, after no epoch at all.
 
     Raises:
         UserError: see :mod:`ms2a.apis.checkpoint`; also an unknown device, a class count that does not fit the head, a
@@ -68,34 +68,17 @@ def train(
     cfg.resume_from = str(resume_from or cfg.get("resume_from") or "") or None
     if not cfg.resume_from and (auto_resume or cfg.get("auto_resume")):
         cfg.resume_from = str(find_latest(cfg.work_dir) or "") or None
-    cfg.auto_resume = False
-
     timestamp = time.strftime("%Y%m%d_%H%M%S")
     logger = _start_log(cfg, timestamp)
     _settle(cfg, logger)
     _log_checkpoint_choice(cfg, logger, validate)
-    if cfg.get("cudnn_benchmark"):
-        torch.backends.cudnn.benchmark = True
-    # Loader workers are forked from this process, which OpenCV's own threads don't survive.
-    cv2.setNumThreads(cfg.get("opencv_num_threads", 0))
-    set_random_seed(cfg.seed, deterministic)
-
+    _prepare_process(cfg, deterministic)
     with one_line_worker_errors():
         dataset = build_dataset(cfg.data.train)
-        model = _build_model(cfg, dataset.CLASSES, logger)
-        meta = _meta(cfg, dataset)
-        if get_dist_info()[0] == 0:
-            write_text(meta["config"], Path(cfg.work_dir, f"{_name(cfg)}.py"))
-        train_detector(
-            model,
-            [dataset],
-            cfg,
-            distributed=launcher != "none",
-            validate=validate,
-            timestamp=timestamp,
-            meta=meta,
-        )
-    return find_latest(cfg.work_dir) or Path(cfg.work_dir, "latest.pth")
+        _log_every_epoch(cfg, len(dataset))
+        model, meta = _build_model(cfg, dataset.CLASSES, logger), _meta(cfg, dataset)
+        train_detector(model, [dataset], cfg, launcher != "none", validate, timestamp, meta)
+    return find_latest(cfg.work_dir)
 
 
 @contextmanager
@@ -131,8 +114,17 @@ def _start_log(cfg: Config, timestamp: str) -> logging.Logger:
     return logger
 
 
+def _prepare_process(cfg: Config, deterministic: bool) -> None:
+    if cfg.get("cudnn_benchmark"):
+        torch.backends.cudnn.benchmark = True
+    # Loader workers are forked from this process, which OpenCV's own threads don't survive.
+    cv2.setNumThreads(cfg.get("opencv_num_threads", 0))
+    set_random_seed(cfg.seed, deterministic)
+
+
 def _settle(cfg: Config, logger: logging.Logger) -> None:
     """Settles what depends on the device, the seed and on each other, in place."""
+    cfg.auto_resume = False  # resolved already
     if cfg.get("fp16") and cfg.device == "cpu":
         logger.info("fp16 is for GPUs: training on the CPU computes in float32")
         cfg.pop("fp16")
@@ -165,6 +157,12 @@ def _log_checkpoint_choice(cfg: Config, logger: logging.Logger, validate: bool) 
     if target and not (source and key.startswith(f"{source}_")):
         hint = f"; {source}_bbox_mAP would not use them" if source else ""
         logger.warning("save_best=%s chooses the checkpoint by labels of the target %s%s", key, target, hint)
+
+
+def _log_every_epoch(cfg: Config, num_images: int) -> None:
+    """Lets even a short epoch log a line: mmcv counts the interval anew in each."""
+    batch = cfg.data.train_dataloader.get("samples_per_gpu", 1) * get_dist_info()[1]
+    cfg.log_config.interval = min(cfg.log_config.get("interval", 50), -(-num_images // batch))
 
 
 def _build_model(cfg: Config, classes: Sequence[str], logger: logging.Logger) -> nn.Module:
@@ -203,10 +201,13 @@ def _drop_unknown_shadow_weights(model: nn.Module, state_dict: dict[str, Any], *
 
 def _meta(cfg: Config, dataset: Any) -> dict[str, Any]:
     """What a checkpoint says of its making: plain values only, so that it loads without running code."""
+    config = cfg.pretty_text
+    if get_dist_info()[0] == 0:
+        write_text(config, Path(cfg.work_dir, f"{_name(cfg)}.py"))
     return dict(
         CLASSES=list(dataset.CLASSES),
         PALETTE=getattr(dataset, "PALETTE", None),
-        config=cfg.pretty_text,
+        config=config,
         exp_name=_name(cfg),
         seed=cfg.seed,
         world_size=get_dist_info()[1],

@@ -94,7 +94,7 @@ def test_resumed_run_equals_an_uninterrupted_one(folder, stage_two):
 @pytest.fixture(scope="module")
 def untrained(folder, stage_two):
     """An epoch of stage II with learning rate 0: its work directory."""
-    cfg = load_config(stage_two, settings(optimizer=dict(type="SGD", lr=0.0)))
+    cfg = load_config(stage_two, settings(optimizer=dict(type="SGD", lr=0.0), **{"log_config.interval": 50}))
     train(cfg, work_dir=folder / "untrained", device="cpu", validate=False)
     return folder / "untrained"
 
@@ -106,6 +106,7 @@ def test_stage_two_starts_from_the_base_stage_and_reads_its_memory_files(folder,
     prototypes = torch.load(folder / "night_cluster.pth", weights_only=True)["feats1"]
     assert torch.equal(after["adapter.memory.memories.night.prototypes0"], prototypes)
     assert "left as they were: adapter (" in log_of(untrained)
+    assert "Epoch [1][4/4]" in log_of(untrained)  # though the log's interval is 50
 
 
 def test_freezing_trains_predictors_residuals_and_foreground_only(folder, base, stage_two, untrained):
