@@ -90,10 +90,11 @@ def load_torch(path: str | os.PathLike, what: str) -> Any:
         raise UserError(f"{what} {path} does not exist; check the path")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+    except pickle.UnpicklingError:
+        # torch's own message advises to load without the restriction; that is just what must not happen here.
         raise UserError(
-            f"{what} {path} was refused: it holds more than tensors and plain containers, or is damaged ({reason})"
+            f"{what} {path} was refused: it is damaged, or holds more than tensors and plain containers, "
+            "which could run code; save it with tensors and plain containers only"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -33,7 +33,7 @@ class _DomainMemory(nn.Module):
 
 
 class MemoryBank(nn.Module):
-    """``M_d,l = Z_d,l + R_d,l``: the memories of all domains, kept whole in the state dict (SPEC, section 3).
+    """``M_d,l = Z_d,l + R_d,l``: the memories of all domains, kept whole in the state dict.
 
     State: buffers ``memories.<domain>.prototypes<l>`` and parameters ``memories.<domain>.residual<l>``, each
     (K, H_l, W_l) float32. Prototypes are NaN until :meth:`load_prototypes` or a state dict fills them.

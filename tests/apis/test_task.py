@@ -1,0 +1,118 @@
+"""Task files: a user's own data become the configs of all stages, mistakes one clear line."""
+
+import json
+
+import pytest
+import yaml
+
+from ms2a.apis.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, steps_of, write_configs
+from ms2a.apis.task import load_task
+from ms2a.errors import UserError
+from tests.tiny import make_coco
+
+VOC = """<annotation><filename>{name}</filename><size><width>96</width><height>64</height><depth>3</depth></size>
+<object><name>part</name><bndbox><xmin>11</xmin><ymin>11</ymin><xmax>40</xmax><ymax>30</ymax></bndbox></object>
+</annotation>"""
+
+
+@pytest.fixture
+def task(tmp_path):
+    for name in ("a", "a_val", "b", "b_test"):
+        make_coco(tmp_path / name, n_images=6, seed=len(name))
+
+    def entry(name):
+        return dict(annotations=f"{name}/annotations.json", images=f"{name}/images")
+
+    return dict(
+        name="tiny",
+        classes=["part"],
+        image_size=[64, 96],
+        source=dict(domain="line_a", train=entry("a"), val=entry("a_val")),
+        target=dict(domain="line_b", train=entry("b"), unlabelled="b/images", test=entry("b_test")),
+    )
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(task, **kwargs):
+        (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
+        return load_task(tmp_path / "task.yaml", tmp_path / "work", **kwargs)
+
+    return load
+
+
+def test_every_stage_knows_the_data(task, load, tmp_path):
+    adaptation = load(task | {"epochs": {"base": 9}})
+    base, source_training, target_training = (
+        adaptation.configs[stage] for stage in (BASE, SOURCE_TRAINING, TARGET_TRAINING)
+    )
+    assert (adaptation.source, adaptation.target) == ("line_a", "line_b")
+    assert base.runner.max_epochs == 9
+    assert base.data.train.dataset.ann_file == str(tmp_path / "a" / "annotations.json")
+    assert [part.dataset.domain for part in source_training.data.train.domains] == ["line_a", "line_b"]
+    assert source_training.load_from.endswith("work/base/latest.pth")
+    assert target_training.load_from.endswith("work/source_training/latest.pth")
+    assert target_training.model.adapter.memory.sizes_hw == [(8, 12), (4, 6), (2, 3)]
+    assert target_training.model.adapter.memory.files is None
+    assert [part.domain for part in target_training.data.test.datasets] == ["line_b", "line_a"]
+    assert target_training.model.input_size == (64, 96)
+
+
+def test_steps_are_the_documented_commands(task, load, tmp_path):
+    adaptation = load(task, device="cpu")
+    write_configs(adaptation)
+    steps = {step.name: step.command for step in steps_of(adaptation)}
+    assert [command[0] for command in steps.values()] == [
+        *["tools/train.py", "extract_fea_fewshot.py", "extract_fea_fewshot.py", "knn_cuda.py"],
+        *["tools/train.py", "tools/train.py", "tools/test.py", "tools/test.py", "tools/test.py", "tools/inference.py"],
+    ]
+    assert str((tmp_path / "b" / "images").resolve()) in steps["extract_line_b"]
+    assert all(command[-2:] == ["--device", "cpu"] for command in steps.values())
+
+
+def test_voc_annotations_and_a_seeded_draw(task, load, tmp_path):
+    (tmp_path / "xml").mkdir()
+    for path in (tmp_path / "b" / "images").iterdir():
+        (tmp_path / "xml" / f"{path.stem}.xml").write_text(VOC.format(name=path.name))
+    task["target"]["train"]["annotations"] = "xml"
+    task["target"]["num_annotated"] = 2
+    drawn = {}
+    for seed in (0, 1):
+        options = load(task, seed=seed).configs[TARGET_TRAINING].target_train
+        coco = json.loads(open(options.ann_file).read())
+        assert [annotation["bbox"] for annotation in coco["annotations"]] == [[10, 10, 30, 20]] * 2
+        drawn[seed] = [image["file_name"] for image in coco["images"]]
+    assert drawn[0] != drawn[1]
+
+
+def test_without_a_source_validation_set_only_the_target_is_tested(task, load):
+    task["source"].pop("val")
+    assert [part.domain for part in load(task).configs[BASE].data.test.datasets] == ["line_b"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(classes="part"), "'classes'.*list of names"),
+        (dict(image_size=[60, 96]), r"\[60, 96\], expected \[height, width\], multiples of 32"),
+        (dict(epochs={"base": 1}), "'epochs: base'.* is 1, expected a whole number of at least"),
+        (dict(epochs={"bose": 1}), "unknown bose; known: base, source_training, target_training"),
+        (dict(target=dict(domain="line_b")), "'target'.* lacks test, train, unlabelled"),
+        (dict(colour="red"), "unknown colour"),
+    ],
+)
+def test_mistakes_are_one_clear_line(task, load, change, message):
+    with pytest.raises(UserError, match=message) as error:
+        load(task | change)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_and_broken_task_files(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        load_task(tmp_path / "none.yaml")
+    (tmp_path / "broken.yaml").write_text("name: [tiny")
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_task(tmp_path / "broken.yaml")
+    (tmp_path / "list.yaml").write_text("- tiny")
+    with pytest.raises(UserError, match="expected a mapping"):
+        load_task(tmp_path / "list.yaml")
