@@ -58,8 +58,9 @@ def test_gradients_of_two_processes_are_those_of_one_on_the_whole_batch(tmp_path
     expected = {name: value.grad for name, value in model.named_parameters()}
     assert all(value is not None for value in expected.values())
     assert expected["adapter.memory.memories.day.residual0"].any()
+    # Key biases have no gradient in theory: they shift all scores of a softmax alike.
     for name, value in expected.items():
         scale = value.abs().max().item()
         torch.testing.assert_close(
-            gradients[name], value, rtol=0, atol=1e-4 * scale + 1e-6, msg=lambda text, n=name: f"{n}: {text}"
+            gradients[name], value, rtol=0, atol=1e-4 * scale + 1e-9, msg=lambda text, n=name: f"{n}: {text}"
         )
