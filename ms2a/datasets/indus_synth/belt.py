@@ -9,6 +9,8 @@ from ms2a.datasets.indus_synth.noise import sample, textures
 from ms2a.datasets.indus_synth.portable import smoothstep
 
 _SLATS = 64
+# How far from a rail the belt is darkened by it, world units.
+_JOINT = 22.0
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,10 @@ def paint_belt(canvas: Canvas, belt: Belt, belt_xy: tuple[np.ndarray, np.ndarray
     slat = number.astype(np.int32) % _SLATS
     edge = np.minimum(inside, 1 - inside) * np.float32(belt.pitch)
     tone, slope_x, slope_y = _slats(belt, slat, inside, edge, y, rng)
-    start = rng.uniform(100, 400, 2)
+    start = rng.uniform(100, 400, 2).astype(np.float32)
     wear = sample(textures().stains, x * np.float32(0.8) + start[0], y * np.float32(0.8) + start[1])
     # Parts slide along the belt and scratch it lengthwise.
-    scratches = sample(textures().brushed, x * np.float32(0.7) + start[1], y * np.float32(1.3) + start[0])
+    scratches = sample(textures().brushed, x * np.float32(0.7) + start[1], y * np.float32(0.4) + start[0])
     height, width = x.shape
     grain = textures().grain[int(start[0]) :, int(start[1]) :][:height, :width]
     tone *= np.maximum(
@@ -119,30 +121,39 @@ def _tilt(canvas: Canvas, slope_x: np.ndarray, slope_y: np.ndarray) -> None:
 
 
 def _surroundings(canvas: Canvas, belt: Belt, belt_xy: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> None:
-    x, y = belt_xy
+    """Paints rails and floor; the rows of the picture that show none are passed over."""
+    start = rng.uniform(100, 600, 2).astype(np.float32)
+    rail_width = np.float32(rng.uniform(28, 60))
+    near = (np.abs(belt_xy[1]) > np.float32(belt.half_width - _JOINT)).any(axis=1)
+    starts = np.flatnonzero(np.diff(near, prepend=False))
+    for top, bottom in zip(starts[::2], [*starts[1::2], len(near)], strict=False):
+        rows = slice(int(top), int(bottom))
+        _rail_and_floor(canvas, belt, belt_xy[0][rows], belt_xy[1][rows], rows, rail_width, start)
+
+
+def _rail_and_floor(
+    canvas: Canvas, belt: Belt, x: np.ndarray, y: np.ndarray, rows: slice, rail_width: np.float32, start: np.ndarray
+) -> None:
     beyond = np.abs(y) - np.float32(belt.half_width)
-    start = rng.uniform(100, 600, 2)
+    on_rail, on_floor = beyond > 0, beyond > rail_width
     stains = sample(textures().stains, x * np.float32(0.25) + start[1], y * np.float32(0.25) + start[0])
-    rail_width = rng.uniform(28, 60)
-    on_rail, on_floor = beyond > 0, beyond > np.float32(rail_width)
     bolt = x / np.float32(90)
     bolt = (bolt - np.floor(bolt) - np.float32(0.5)) * 90
-    away = beyond - np.float32(rail_width / 2)
+    away = beyond - rail_width / 2
     bolted = bolt * bolt + away * away < np.float32(36)
     rail = np.maximum(1 + np.float32(0.12) * stains, 0.2) * np.where(bolted, np.float32(0.4), np.float32(1))
     floor = np.maximum(np.float32(0.6) + np.float32(0.5) * stains, np.float32(0.05))
     for i in range(3):
-        np.copyto(canvas.colour[i], rail * np.float32(belt.rail[i]), where=on_rail)
-        np.copyto(canvas.colour[i], floor * np.float32(belt.floor[i]), where=on_floor)
-        np.copyto(canvas.gloss[i], np.float32(0.12), where=on_rail)
-        np.copyto(canvas.gloss[i], np.float32(0.03), where=on_floor)
-    lip = np.clip(1 - beyond * np.float32(1 / 6), 0, 1) * on_rail
-    np.copyto(canvas.normal[0], np.float32(0), where=on_rail)
-    np.copyto(canvas.normal[1], -np.sign(y) * np.float32(0.6) * lip, where=on_rail)
-    np.copyto(canvas.normal[2], 1 - np.float32(0.2) * lip, where=on_rail)
-    np.copyto(canvas.rough, np.float32(0.3), where=on_rail)
+        np.copyto(canvas.colour[i, rows], rail * np.float32(belt.rail[i]), where=on_rail)
+        np.copyto(canvas.colour[i, rows], floor * np.float32(belt.floor[i]), where=on_floor)
+        np.copyto(canvas.gloss[i, rows], np.where(on_floor, np.float32(0.03), np.float32(0.12)), where=on_rail)
+    lip = np.clip(1 - beyond * np.float32(1 / 6), 0, 1)
+    np.copyto(canvas.normal[0, rows], np.float32(0), where=on_rail)
+    np.copyto(canvas.normal[1, rows], -np.sign(y) * np.float32(0.6) * lip, where=on_rail)
+    np.copyto(canvas.normal[2, rows], 1 - np.float32(0.2) * lip, where=on_rail)
+    np.copyto(canvas.rough[rows], np.float32(0.3), where=on_rail)
     # Rails stand above the belt and the floor lies below: both joints are dark.
-    np.copyto(canvas.open, np.float32(1), where=on_rail)
-    canvas.open *= np.float32(0.35) + np.float32(0.65) * smoothstep(np.abs(beyond), 0, 22)
-    np.copyto(canvas.open, np.float32(0.45), where=on_floor)
-    np.copyto(canvas.lit, np.float32(0.35), where=on_floor)
+    np.copyto(canvas.open[rows], np.float32(1), where=on_rail)
+    canvas.open[rows] *= np.float32(0.35) + np.float32(0.65) * smoothstep(np.abs(beyond), 0, _JOINT)
+    np.copyto(canvas.open[rows], np.float32(0.45), where=on_floor)
+    np.copyto(canvas.lit[rows], np.float32(0.35), where=on_floor)

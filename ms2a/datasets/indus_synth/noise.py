@@ -75,11 +75,13 @@ def _patches(rng: np.random.Generator) -> np.ndarray:
 def sample(texture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Reads a texture at pixel coordinates, repeating it mirror-wise beyond its edges.
 
+    Only every second pixel of every second row is read, for speed, and the rest interpolated.
+
     Args:
         texture: one field of :class:`Textures`.
         x: columns to read, float32, any (H, W).
         y: rows to read, the same shape.
     """
-    return cv2.remap(
-        texture, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-    )
+    coarse = (np.ascontiguousarray(x[::2, ::2]), np.ascontiguousarray(y[::2, ::2]))
+    read = cv2.remap(texture, *coarse, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return cv2.resize(read, x.shape[::-1], interpolation=cv2.INTER_LINEAR)

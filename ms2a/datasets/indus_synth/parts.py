@@ -29,7 +29,8 @@ class Facet:
     @property
     def normal(self) -> np.ndarray:
         """(3,) unit vector across the facet."""
-        return np.cross(self.u, self.v)
+        (a, b, c), (d, e, f) = self.u.tolist(), self.v.tolist()
+        return np.array([b * f - c * e, c * d - a * f, a * e - b * d])
 
     def points(self) -> list[np.ndarray]:
         """The rings in space, each (N, 3)."""

@@ -18,7 +18,7 @@ from ms2a.datasets.indus_synth.scenes import IMAGE_HW, render_scene
 from ms2a.errors import UserError
 
 GENERATOR = "indus_synth"
-VERSION = 1
+VERSION = 2
 CLASSES = ("part",)
 JPEG_QUALITY = 90
 
