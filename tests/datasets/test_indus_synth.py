@@ -69,13 +69,13 @@ def test_same_pixels_on_a_processor_without_vector_extensions():
 
 
 def test_factories_differ_in_light():
-    means = {field: [render_scene(field, "train", i).image.mean() for i in range(6)] for field in ("s", "t1", "t2")}
+    means = {domain: [render_scene(domain, "train", i).image.mean() for i in range(6)] for domain in ("s", "t1", "t2")}
     assert min(means["s"]) > max(means["t1"])
     assert np.std(means["t2"]) > 1.5 * np.std(means["s"])
 
 
 def test_boxes_are_inside_the_image_and_there_are_several():
-    scenes = [render_scene(field, "val", i) for field in ("s", "t1", "t2") for i in range(4)]
+    scenes = [render_scene(domain, "val", i) for domain in ("s", "t1", "t2") for i in range(4)]
     boxes = np.concatenate([scene.boxes_xyxy for scene in scenes])
     assert boxes.min() >= 0 and boxes[:, 2].max() <= IMAGE_HW[1] and boxes[:, 3].max() <= IMAGE_HW[0]
     assert ((boxes[:, 2:] - boxes[:, :2]) > 2).all()
@@ -134,10 +134,10 @@ def test_layout(benchmark):
     assert json.loads((benchmark / "meta.json").read_text())["seed"] == 3
     assert not list(benchmark.parent.glob(".*"))
     splits = {"s": ["train", "val"], "t1": ["test", "pool"], "t2": ["test", "pool"]}
-    for field, names in splits.items():
+    for domain, names in splits.items():
         listed = []
         for name in names:
-            coco = COCO(str(benchmark / field / f"{name}.json"))
+            coco = COCO(str(benchmark / domain / f"{name}.json"))
             assert len(coco.imgs) == getattr(TINY, name)
             assert [category["name"] for category in coco.dataset["categories"]] == ["part"]
             listed += [image["file_name"] for image in coco.imgs.values()]
@@ -145,8 +145,8 @@ def test_layout(benchmark):
                 x, y, width, height = annotation["bbox"]
                 assert annotation["area"] == width * height > 0 and annotation["iscrowd"] == 0
                 assert 0 <= x and x + width <= 320 and 0 <= y and y + height <= 128
-        assert sorted(listed) == sorted(path.name for path in (benchmark / field / "images").iterdir())
-        image = cv2.imread(str(benchmark / field / "images" / listed[0]))
+        assert sorted(listed) == sorted(path.name for path in (benchmark / domain / "images").iterdir())
+        image = cv2.imread(str(benchmark / domain / "images" / listed[0]))
         assert image.shape == (128, 320, 3)
     assert len(list((benchmark / "t1" / "unlabelled").iterdir())) == TINY.unlabelled
     assert not (benchmark / "s" / "unlabelled").exists()
@@ -186,10 +186,10 @@ def test_failure_leaves_the_old_folder_and_nothing_else(tmp_path, monkeypatch):
     make_benchmark(out, seed=3, sizes=TINY, workers=1, progress=False)
     before = files_of(tmp_path)
 
-    def break_down(field, split, index, seed):
-        if field == "t2":
+    def break_down(domain, split, index, seed):
+        if domain == "t2":
             raise RuntimeError("lamp broken")
-        return render_scene(field, split, index, seed)
+        return render_scene(domain, split, index, seed)
 
     monkeypatch.setattr(writer, "render_scene", break_down)
     with pytest.raises(RuntimeError, match="lamp broken"):

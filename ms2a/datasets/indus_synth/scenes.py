@@ -1,4 +1,4 @@
-"""Draws one scene of a factory and photographs it."""
+"""Draws one scene of a factory and photographs it; domains go by the names of their folders, s, t1 and t2."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ IMAGE_HW = (128, 320)
 SCALE = 2
 MIN_VISIBLE_SHARE = 0.2
 MIN_VISIBLE_AREA = 40.0
-_FIELDS = {"s": 0, "t1": 1, "t2": 2}
+_DOMAINS = {"s": 0, "t1": 1, "t2": 2}
 _SPLITS = {"train": 0, "val": 1, "test": 2, "pool": 3, "unlabelled": 4}
 
 
@@ -35,18 +35,18 @@ class Scene:
     boxes_xyxy: np.ndarray
 
 
-def render_scene(field: str, split: str, index: int, seed: int = 0) -> Scene:
+def render_scene(domain: str, split: str, index: int, seed: int = 0) -> Scene:
     """One scene; the same arguments give the same pixels.
 
     Args:
-        field: ``"s"``, ``"t1"`` or ``"t2"``.
+        domain: ``"s"``, ``"t1"`` or ``"t2"``.
         split: ``"train"``, ``"val"``, ``"test"``, ``"pool"`` or ``"unlabelled"``.
         index: number of the image within the split.
         seed: of the whole benchmark.
     """
-    rng = np.random.default_rng([seed, _FIELDS[field], _SPLITS[split], index])
+    rng = np.random.default_rng([seed, _DOMAINS[domain], _SPLITS[split], index])
     with baseline_opencv():
-        return _render(STYLES[field], rng)
+        return _render(STYLES[domain], rng)
 
 
 def _render(style: Style, rng: np.random.Generator) -> Scene:

@@ -48,7 +48,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class _Job:
-    field: str
+    domain: str
     split: str
     index: int
     seed: int
@@ -127,26 +127,26 @@ def _write(root: Path, seed: int, sizes: Sizes, workers: int, progress: bool) ->
     boxes: dict[tuple[str, str], list[np.ndarray]] = {}
     with tqdm(total=len(jobs), desc="rendering", unit="image", disable=not progress) as bar:
         for job, found in zip(jobs, _run(jobs, workers), strict=True):
-            boxes.setdefault((job.field, job.split), []).append(found)
+            boxes.setdefault((job.domain, job.split), []).append(found)
             bar.update()
-    for (field, split), found in boxes.items():
+    for (domain, split), found in boxes.items():
         if split == "unlabelled":
             continue
         coco = _coco(split, found, seed)
-        write_json(coco, root / field / f"{split}.json")
+        write_json(coco, root / domain / f"{split}.json")
         for split_seed in range(sizes.split_seeds if split == "pool" else 0):
             for shots, subset in nested_splits(coco, sizes.shots, split_seed).items():
-                write_json(subset, root / field / f"split{split_seed}_{shots}.json")
+                write_json(subset, root / domain / f"split{split_seed}_{shots}.json")
 
 
 def _jobs(root: Path, seed: int, sizes: Sizes) -> Iterator[_Job]:
     target = {"pool": sizes.pool, "unlabelled": sizes.unlabelled, "test": sizes.test}
     counts = {"s": {"train": sizes.train, "val": sizes.val}, "t1": target, "t2": target}
-    for field, splits in counts.items():
+    for domain, splits in counts.items():
         for split, count in splits.items():
             folder = "unlabelled" if split == "unlabelled" else "images"
             for index in range(count):
-                yield _Job(field, split, index, seed, str(root / field / folder / _file_name(split, index)))
+                yield _Job(domain, split, index, seed, str(root / domain / folder / _file_name(split, index)))
 
 
 def _file_name(split: str, index: int) -> str:
@@ -163,7 +163,7 @@ def _run(jobs: list[_Job], workers: int) -> Iterator[np.ndarray]:
 
 def _render(job: _Job) -> np.ndarray:
     """Writes one image and returns the boxes (N, 4) of its parts."""
-    scene = render_scene(job.field, job.split, job.index, job.seed)
+    scene = render_scene(job.domain, job.split, job.index, job.seed)
     if not cv2.imwrite(job.path, scene.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
         raise OSError(f"cannot write {job.path}")
     return scene.boxes_xyxy
