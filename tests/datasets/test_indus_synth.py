@@ -14,9 +14,10 @@ from ms2a.datasets.indus_synth import Sizes, make_benchmark, render_scene, write
 from ms2a.datasets.indus_synth.camera import look_at
 from ms2a.datasets.indus_synth.canvas import Canvas, Material
 from ms2a.datasets.indus_synth.parts import KINDS, flat
-from ms2a.datasets.indus_synth.scenes import IMAGE_HW, SCALE, visible_boxes
+from ms2a.datasets.indus_synth.scenes import IMAGE_HW, SCALE, Scene, visible_boxes
 from ms2a.datasets.indus_synth.shapes import rectangle
 from ms2a.errors import UserError
+from tests.tiny import tool
 
 TINY = Sizes(train=3, val=2, pool=4, unlabelled=2, test=2, shots=(1, 2, 3), split_seeds=2)
 STRAIGHT_DOWN = 1.5707963
@@ -170,18 +171,43 @@ def test_files_depend_on_the_seed_alone(benchmark, tmp_path):
     assert files_of(tmp_path / "one") == files_of(benchmark)
 
 
-def test_complete_folder_is_kept_and_a_damaged_one_made_again(benchmark, tmp_path):
-    out = tmp_path / "copy"
+@pytest.fixture
+def quick_render(monkeypatch):
+    """Flat pictures that still depend on all arguments: folders are the same, whatever is in the images."""
+
+    def flat_picture(domain, split, index, seed):
+        rng = np.random.default_rng([ord(domain[-1]), ord(split[0]), index, seed])
+        return Scene(np.full((*IMAGE_HW, 3), rng.integers(256), np.uint8), np.array([[10.0, 20.0, 40.0, 60.0]]))
+
+    monkeypatch.setattr(writer, "render_scene", flat_picture)
+    return flat_picture
+
+
+def test_complete_folder_is_kept_and_a_damaged_one_made_again(quick_render, tmp_path):
+    out = tmp_path / "data"
     assert make_benchmark(out, seed=3, sizes=TINY, workers=1, progress=False)
+    before = files_of(out)
     assert not make_benchmark(out, seed=3, sizes=TINY, workers=1, progress=False)
     next((out / "t1" / "images").iterdir()).unlink()
     assert make_benchmark(out, seed=3, sizes=TINY, workers=1, progress=False)
-    assert files_of(out) == files_of(benchmark)
+    assert files_of(out) == before
     assert make_benchmark(out, seed=4, sizes=TINY, workers=1, progress=False)
-    assert files_of(out).keys() == files_of(benchmark).keys() and files_of(out) != files_of(benchmark)
+    assert files_of(out).keys() == before.keys() and files_of(out) != before
 
 
-def test_failure_leaves_the_old_folder_and_nothing_else(tmp_path, monkeypatch):
+def test_command(quick_render, tmp_path, capsys):
+    out = tmp_path / "data" / "indus_synth"
+    main = tool("tools/make_indus_synth.py")
+    sizes = ["--train", 2, "--val", 1, "--pool", 3, "--unlabelled", 1, "--test", 1, "--shots", 1, 2, "--split-seeds", 1]
+    main(["--out", out, "--seed", 7, "--workers", 1, *sizes])
+    meta = json.loads((out / "meta.json").read_text())
+    assert (meta["seed"], meta["train"], meta["shots"]) == (7, 2, [1, 2])
+    assert (out / "t1" / "split0_2.json").exists()
+    main(["--out", out, "--seed", 7, *sizes])
+    assert "already complete" in capsys.readouterr().out
+
+
+def test_failure_leaves_the_old_folder_and_nothing_else(quick_render, tmp_path, monkeypatch):
     out = tmp_path / "data"
     make_benchmark(out, seed=3, sizes=TINY, workers=1, progress=False)
     before = files_of(tmp_path)
@@ -189,7 +215,7 @@ def test_failure_leaves_the_old_folder_and_nothing_else(tmp_path, monkeypatch):
     def break_down(domain, split, index, seed):
         if domain == "t2":
             raise RuntimeError("lamp broken")
-        return render_scene(domain, split, index, seed)
+        return quick_render(domain, split, index, seed)
 
     monkeypatch.setattr(writer, "render_scene", break_down)
     with pytest.raises(RuntimeError, match="lamp broken"):
