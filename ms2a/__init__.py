@@ -5,15 +5,10 @@ transforms and hooks in mmdet's registries. Without mmcv and mmdet only ``ms2a.m
 """
 
 import logging
-import os
 import warnings
 from importlib.util import find_spec
 
-# Compute threads that spin while they wait starve the loader's processes and each other where cores are few. Read by
-# torch's OpenMP when it is first loaded, so it has to be set before.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-from ms2a.version import __version__  # noqa: E402
+from ms2a.version import __version__
 
 __all__ = ["__version__"]
 

@@ -10,13 +10,14 @@ _base_ = [
     "../_base_/default_runtime.py",
 ]
 
-lr = 2e-3
+lr = 5e-3
 max_epochs = 8
 num_last_epochs = 2
 warmup_epochs = 1
 batch_size = 8
 workers_per_gpu = 2
 target_times = 8
+affine_scale = (0.5, 1.5)
 residual_lr_mult = 1.0
 eval_interval = 8
 nms = dict(type="nms", iou_threshold=0.6)  # as in the base stage, to compare with it

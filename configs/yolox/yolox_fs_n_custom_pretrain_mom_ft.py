@@ -10,13 +10,14 @@ _base_ = [
     "../_base_/default_runtime.py",
 ]
 
-lr = 4e-4
+lr = 1e-3
 max_epochs = 10
 num_last_epochs = 3
 warmup_epochs = 1
 batch_size = 8
 workers_per_gpu = 2
 target_times = 10
+affine_scale = (0.5, 1.5)
 backbone_neck_lr_mult = 0.4
 residual_lr_mult = 0.2
 eval_interval = 10

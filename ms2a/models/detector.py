@@ -60,13 +60,15 @@ class MS2AYOLOX(YOLOX):
         return self.adapter.memory.domains if self.adapter else []
 
     def start_epoch(self, iteration: int) -> None:
-        """Sets the multi-scale state of an epoch's start, so that a resumed run sees the same sizes.
+        """Draws the size that an epoch starts with, so that a resumed run sees the same sizes.
+
+        Call it after seeding, and on every rank: the first one's draw counts.
 
         Args:
             iteration: training iterations done so far.
         """
         self._progress_in_iter = iteration
-        self._input_size = self._default_input_size
+        self._input_size = self._random_resize(next(self.parameters()).device)
 
     def extract_feat(self, img: Tensor) -> Sequence[Tensor]:
         """(B, 3, H, W) in 0–255 → the head's three input maps, strides 8, 16, 32."""

@@ -2,6 +2,7 @@
 
 _base_ = "./single_domain.py"
 
+affine_scale = (0.5, 2)
 source_times = 1
 target_times = 10
 
@@ -16,7 +17,7 @@ data = dict(
         pipeline=[
             dict(type="CrossDomainCopyPaste"),
             dict(type="SameDomainMosaic", img_scale="${img_scale}", pad_val=114.0),
-            dict(type="RandomAffine", scaling_ratio_range=(0.5, 2), border="${mosaic_border}"),
+            dict(type="RandomAffine", scaling_ratio_range="${affine_scale}", border="${mosaic_border}"),
             dict(type="YOLOXHSVRandomAug"),
             dict(type="RandomFlip", flip_ratio=0.5),
             dict(type="Resize", img_scale="${img_scale}", keep_ratio=True),

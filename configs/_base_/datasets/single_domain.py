@@ -4,6 +4,7 @@ The images come from a task file beside this one, their size from an input_*.py.
 """
 
 workers_per_gpu = 4
+affine_scale = (0.1, 2)
 batch_size = 1
 
 load_pipeline = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True)]
@@ -45,7 +46,7 @@ data = dict(
         dataset="${source_train}",
         pipeline=[
             dict(type="Mosaic", img_scale="${img_scale}", pad_val=114.0),
-            dict(type="RandomAffine", scaling_ratio_range=(0.1, 2), border="${mosaic_border}"),
+            dict(type="RandomAffine", scaling_ratio_range="${affine_scale}", border="${mosaic_border}"),
             dict(type="MixUp", img_scale="${img_scale}", ratio_range=(0.8, 1.6), pad_val=114.0),
             dict(type="YOLOXHSVRandomAug"),
             dict(type="RandomFlip", flip_ratio=0.5),
