@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 EXIT_USER_ERROR = 2
 
@@ -11,7 +12,7 @@ class UserError(Exception):
 
 
 def run_main(main: Callable[[Sequence[str] | None], None]) -> None:
-    """Runs a command line's ``main``; a :class:`UserError` becomes one line on stderr and exit status 2.
+    """Runs a command line's ``main``; a mistake becomes one line on stderr and exit status 2.
 
     Args:
         main: function that takes the argument list, or None for ``sys.argv``.
@@ -19,5 +20,12 @@ def run_main(main: Callable[[Sequence[str] | None], None]) -> None:
     try:
         main(None)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        _leave(str(error))
+    except OSError as error:
+        # A file or folder that cannot be made, written or read: the system's message names it.
+        _leave(str(error))
+
+
+def _leave(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(EXIT_USER_ERROR)

@@ -116,7 +116,7 @@ def make_config(
     load = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True)]
     finish = [
         dict(type="RandomFlip", flip_ratio=0.5),
-        dict(type="Resize", img_scale=(64, 96), keep_ratio=True),
+        dict(type="FitResize", img_scale=(64, 96)),
         dict(type="Pad", size=(64, 96), pad_val=dict(img=(114.0, 114.0, 114.0))),
         dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), keep_empty=False),
         dict(type="DefaultFormatBundle"),
@@ -140,13 +140,13 @@ def make_config(
             pipeline=[dict(type="CrossDomainCopyPaste"), dict(type="SameDomainMosaic", **mosaic), affine, *finish],
         )
     test_transforms = [
-        dict(type="Resize", keep_ratio=True),
+        dict(type="FitResize"),
         dict(type="RandomFlip"),
         dict(type="Pad", size=(64, 96), pad_val=dict(img=(114.0, 114.0, 114.0))),
         dict(type="DefaultFormatBundle"),
         dict(type="Collect", keys=["img"], meta_keys=META_KEYS),
     ]
-    flip_aug = dict(type="MultiScaleFlipAug", img_scale=(96, 64), flip=False, transforms=test_transforms)
+    flip_aug = dict(type="MultiScaleFlipAug", img_scale=(64, 96), flip=False, transforms=test_transforms)
     test = dict(
         type="DomainConcatDataset",
         datasets=[dataset("night"), dataset("day")],
@@ -207,7 +207,8 @@ def make_config(
         runner=dict(type="EpochBasedRunner", max_epochs=2),
         custom_hooks=[
             dict(type="ModeSwitchHook", num_last_epochs=1, priority=48),
-            dict(type="ExpMomentumEMAHook", momentum=0.0001, priority=49),
+            dict(type="SyncNormHook", num_last_epochs=1, interval=1, priority=48),
+            dict(type="MemoryEMAHook", momentum=0.0001, priority=49),
         ],
         checkpoint_config=dict(interval=1),
         evaluation=dict(interval=2, metric="bbox"),

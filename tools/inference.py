@@ -15,6 +15,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("checkpoint", help="trained weights; they hold the memory")
     parser.add_argument("save_dir", help="folder for the pictures and detections.json")
     parser.add_argument("--img", nargs="+", default=[], help="folders, images or COCO files (default: the test set)")
+    parser.add_argument("--img_root", help="folder that the names in a COCO file start from; default: the file's")
     parser.add_argument("--domain", help="whose memory is read (default: the target's)")
     parser.add_argument("--score-thr", type=float, default=0.3, help="lowest score drawn (default: 0.3)")
     parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.checkpoint,
         args.save_dir,
         img=args.img,
+        img_root=args.img_root,
         domain=args.domain,
         score_thr=args.score_thr,
         device=args.device,

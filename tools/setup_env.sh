@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 VENV=${VENV:-.venv}
-CACHE=${MS2A_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ms2a}
+CACHE=${MS2A_CACHE:-${XDG_CACHE_HOME:-${HOME:-$PWD}/.cache}/ms2a}
 EXTRAS=${*:-test}
 die() { echo "setup: $*" >&2; exit 2; }
 say() { echo "setup: $*"; }
@@ -20,7 +20,18 @@ version=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 [ "$version" = 3.11 ] || die "$PYTHON is Python $version, expected 3.11; name another one with PYTHON=/path/to/python3.11"
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || die "$PYTHON has no venv module; Debian: apt-get install python3-venv"
 
-[ -x "$VENV/bin/python" ] || { say "creating $VENV with $PYTHON"; "$PYTHON" -m venv "$VENV"; }
+# Said before anything large is downloaded. Without a wheel kept from another time, mmcv-full has to be compiled.
+mmcv=$(grep -o '^mmcv-full==.*' requirements/mmcv.txt)
+torch=$(sed -n 's/^torch==//p' requirements/torch.txt)
+tag=py${version/./}-torch$torch-$(uname -m)
+wheel=mmcv_full-${mmcv#*==}-*.whl
+if ! ls "$CACHE/wheels/$tag/"$wheel >/dev/null 2>&1; then
+  command -v "${CXX:-c++}" >/dev/null || die "building $mmcv needs a C++ compiler and '${CXX:-c++}' is not there; Debian: apt-get install g++"
+  header=$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h
+  [ -f "$header" ] || die "building $mmcv needs Python's headers and $header is not there; Debian: apt-get install python3-dev"
+fi
+
+"$VENV/bin/python" -m pip --version >/dev/null 2>&1 || { say "creating $VENV with $PYTHON"; "$PYTHON" -m venv --clear "$VENV"; }
 python=$VENV/bin/python
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 
@@ -29,13 +40,8 @@ pip install -q -r requirements/build.txt
 pip install -q --progress-bar on -r requirements/torch.txt
 
 # A compiled wheel fits one Python, one torch and one kind of processor: all three name its folder.
-tag=$("$python" -c 'import sys, platform, torch; print(f"py{sys.version_info[0]}{sys.version_info[1]}-torch{torch.__version__}-{platform.machine()}")')
 wheels=$CACHE/wheels/$tag
-mmcv=$(grep -o '^mmcv-full==.*' requirements/mmcv.txt)
-if ! ls "$wheels"/mmcv_full-*.whl >/dev/null 2>&1; then
-  command -v "${CXX:-c++}" >/dev/null || die "building $mmcv needs a C++ compiler and '${CXX:-c++}' is not there; Debian: apt-get install g++"
-  header=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h
-  [ -f "$header" ] || die "building $mmcv needs Python's headers and $header is not there; Debian: apt-get install python3-dev"
+if ! ls "$wheels"/$wheel >/dev/null 2>&1; then
   say "building $mmcv, once: 6 to 12 minutes on 2 cores"
   mkdir -p "$wheels"
   build=$(mktemp -d "$wheels/build.XXXXXX")
@@ -51,13 +57,13 @@ if ! ls "$wheels"/mmcv_full-*.whl >/dev/null 2>&1; then
 fi
 
 say "installing mmcv-full, mmdet and the rest"
-pip install -q "$wheels"/mmcv_full-*.whl
+pip install -q "$wheels"/$wheel
 pip install -q --no-build-isolation -e ".[${EXTRAS// /,}]"
 "$python" -c 'import cv2' 2>/dev/null || {
   say "this system has no libGL for opencv-python; using the same release of opencv-python-headless"
   release=$(pip show opencv-python | sed -n 's/^Version: //p')
   pip uninstall -q -y opencv-python
-  pip install -q "opencv-python-headless==$release"
+  pip install -q --force-reinstall --no-deps "opencv-python-headless==$release"
 }
 "$python" -c 'import ms2a; print("setup: ms2a", ms2a.__version__, "is ready")'
 echo "$stamp" > "$VENV/.ms2a-ready"

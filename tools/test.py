@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ms2a.apis.config import add_cfg_options, load_config
-from ms2a.apis.test import check_out, draw, evaluate, test, write_detections, write_metrics
+from ms2a.apis.test import check_display, check_out, draw, evaluate, test, write_detections, write_metrics
 from ms2a.engine.distributed import LAUNCHERS, leave_process_group
 from ms2a.errors import UserError, run_main
 
@@ -30,6 +30,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         raise UserError("nothing to do: give --eval bbox, --out FILE, --show-dir DIR or --show")
     if args.out:
         check_out(args.out)
+    if args.show:
+        check_display()
     return args
 
 

@@ -6,13 +6,13 @@ _base_ = [
     "../_base_/datasets/input_128x320.py",
     "../_base_/datasets/indus_synth_t2.py",
     "../_base_/datasets/cross_domain.py",
-    "../_base_/schedules/yolox.py",
+    "../_base_/schedules/adamw.py",
     "../_base_/default_runtime.py",
 ]
 
-lr = 1e-3
+lr = 5e-4
 max_epochs = 8
-num_last_epochs = 2
+num_last_epochs = 4
 warmup_epochs = 1
 batch_size = 8
 workers_per_gpu = 2

@@ -6,11 +6,11 @@ _base_ = [
     "../_base_/datasets/input_320.py",
     "../_base_/datasets/custom.py",
     "../_base_/datasets/cross_domain.py",
-    "../_base_/schedules/yolox.py",
+    "../_base_/schedules/adamw.py",
     "../_base_/default_runtime.py",
 ]
 
-lr = 5e-3
+lr = 1e-3
 max_epochs = 8
 num_last_epochs = 2
 warmup_epochs = 1

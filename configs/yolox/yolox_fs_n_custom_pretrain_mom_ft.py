@@ -6,11 +6,11 @@ _base_ = [
     "../_base_/datasets/input_320.py",
     "../_base_/datasets/custom.py",
     "../_base_/datasets/cross_domain.py",
-    "../_base_/schedules/yolox.py",
+    "../_base_/schedules/adamw.py",
     "../_base_/default_runtime.py",
 ]
 
-lr = 1e-3
+lr = 5e-4
 max_epochs = 10
 num_last_epochs = 3
 warmup_epochs = 1

@@ -21,12 +21,22 @@ REFERENCE = re.compile(r"\$\{([a-zA-Z\d_.]*)\}")
 MAX_REFERENCE_DEPTH = 10
 
 
+class _KeyValues(DictAction):
+    """mmcv's DictAction, with argparse's one line for a word that is no KEY=VALUE."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *args: Any) -> None:
+        try:
+            super().__call__(parser, namespace, values, *args)
+        except (ValueError, RecursionError):
+            parser.error(f"--cfg-options {' '.join(values)}: expected KEY=VALUE words with plain values")
+
+
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """Gives a command line the option ``--cfg-options``, for :func:`load_config`."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=_KeyValues,
         metavar="KEY=VALUE",
         help="changes of the config, e.g. data_roots.city=/data/city runner.max_epochs=10; a list is key=a,b",
     )

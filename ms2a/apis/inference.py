@@ -53,6 +53,7 @@ def infer(
     score_thr: float = 0.3,
     device: str | None = None,
     strict: bool = False,
+    img_root: str | os.PathLike | None = None,
 ) -> Summary:
     """Detects objects, draws them, and writes ``detections.json``.
 
@@ -68,6 +69,7 @@ def infer(
         score_thr: boxes with lower scores are not drawn.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
         strict: stop at an unreadable image instead of skipping it.
+        img_root: folder that the names in a COCO file start from.
 
     Raises:
         UserError: no images, an unknown domain, a checkpoint that does not fit, unreadable images (``strict``, or all).
@@ -75,7 +77,8 @@ def infer(
     model = build_model(cfg, checkpoint, choose_device(device))
     domain = _known(model, domain)
     if img:
-        datasets = [ImageFolderDataset(list(img), _pipeline(cfg.data.test), domain=domain or model.default_domain)]
+        own = domain or model.default_domain
+        datasets = [ImageFolderDataset(list(img), _pipeline(cfg.data.test), img_root, own)]
     else:
         datasets = _test_sets(cfg, domain)
     output = _Output(Path(save_dir), model.CLASSES, score_thr, by_domain=len(datasets) > 1)

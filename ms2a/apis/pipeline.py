@@ -30,14 +30,16 @@ class Step:
     Attributes:
         name: unique in the pipeline; names its record.
         command: the command line behind ``python``.
-        folder: what the step writes and nobody else does. Moved aside when the step's inputs have changed.
-        inputs: text of everything besides the command that decides the result, e.g. the config.
+        outputs: files or folders that the step writes and nobody else does. Moved aside when its inputs have changed.
+        inputs: files or folders that decide the result besides the command, e.g. the config and the annotations.
+        always: run it at every start: it finds out by itself what is left to do.
     """
 
     name: str
     command: Sequence[str]
-    folder: Path
-    inputs: str = ""
+    outputs: Sequence[Path] = ()
+    inputs: Sequence[Path] = ()
+    always: bool = False
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Runner:
             title = f"[{number}/{len(steps)}] {step.name}"
             self.history = self._fingerprint(step)
             record = self._record(step)
-            if record.get("state") == "done" and record["fingerprint"] == self.history:
+            if not step.always and self._is_done(step, record):
                 self.say(f"{title}: done before, {record['seconds']:.0f} s")
             else:
                 self.say(f"\n{title}: python {shlex.join(step.command)}", flush=True)
@@ -75,6 +77,10 @@ class Runner:
                 self.say(f"{title}: {record['seconds']:.0f} s, peak memory {record['peak_mib']:.0f} MiB", flush=True)
             records.append(record)
         return records
+
+    def _is_done(self, step: Step, record: dict) -> bool:
+        unchanged = record.get("state") == "done" and record["fingerprint"] == self.history
+        return unchanged and all(path.exists() for path in step.outputs)
 
     def _record_path(self, step: Step) -> Path:
         return self.work_dir / "steps" / f"{step.name}.json"
@@ -85,14 +91,15 @@ class Runner:
 
     def _fingerprint(self, step: Step) -> str:
         """Of everything that decides the step's result: the earlier steps, its command and its inputs."""
-        content = json.dumps([self.history, list(step.command), step.inputs])
+        content = json.dumps([self.history, list(step.command), [_state(path) for path in step.inputs]])
         return hashlib.sha256(content.encode()).hexdigest()
 
     def _execute(self, step: Step, record: dict) -> dict:
-        if record and record["fingerprint"] != self.history and step.folder.exists():
-            aside = _free_name(step.folder)
-            step.folder.rename(aside)
-            self.say(f"the inputs of {step.name} have changed; its former results are kept in {aside}")
+        if record and record["fingerprint"] != self.history:
+            for path in filter(Path.exists, step.outputs):
+                aside = _free_name(path)
+                path.rename(aside)
+                self.say(f"the inputs of {step.name} have changed; its former results are kept in {aside}")
         record = {"name": step.name, "state": "started", "fingerprint": self.history, "seconds": 0.0}
         write_json(record, self._record_path(step))
         seconds, peak_mib, status = _run(step.command)
@@ -105,9 +112,17 @@ class Runner:
         return record
 
 
-def _free_name(folder: Path) -> Path:
+def _state(path: Path) -> list:
+    """What tells that a path has changed: a file's content; names, sizes and times of the files in a folder."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return [hashlib.sha256(path.read_bytes()).hexdigest()] if path.exists() else []
+
+
+def _free_name(path: Path) -> Path:
     number = 1
-    while (aside := folder.with_name(f"{folder.name}.former{number}")).exists():
+    while (aside := path.with_name(f"{path.name}.former{number}")).exists():
         number += 1
     return aside
 

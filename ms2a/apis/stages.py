@@ -1,5 +1,6 @@
 """The three configs of one adaptation, settled and written down, and the steps that run them."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from mmcv import Config
 
 from ms2a.apis.config import load_config
-from ms2a.apis.pipeline import Step
+from ms2a.apis.pipeline import ROOT, Step
 from ms2a.artefacts import write_text
 from ms2a.errors import UserError
 
@@ -122,33 +123,41 @@ def steps_of(adaptation: Adaptation) -> list[Step]:
     ]
     memory = [_extract(adaptation, domain) for domain in (adaptation.source, adaptation.target)]
     memory.append(_cluster(adaptation))
-    steps = [*_prepare(adaptation), training[0], *memory, *training[1:], *tests]
-    if _is_evaluated(adaptation):
-        steps.append(_draw(adaptation))
-    return steps
+    return [*_prepare(adaptation), training[0], *memory, *training[1:], *tests, _draw(adaptation)]
 
 
-def _is_evaluated(adaptation: Adaptation) -> bool:
-    return bool(adaptation.configs[TARGET_TRAINING].data.test)
-
-
-def _step(adaptation: Adaptation, name: str, command: Sequence[Any], folder: Path, config: str | None = None) -> Step:
-    inputs = adaptation.config_path(config).read_text(encoding="utf-8") if config else ""
-    if adaptation.device and name != "prepare":
+def _step(
+    adaptation: Adaptation, name: str, command: Sequence[Any], outputs: Sequence[Path], inputs: Sequence[Path] = ()
+) -> Step:
+    if adaptation.device:
         command = [*command, "--device", adaptation.device]
-    return Step(name, [str(word) for word in command], folder, inputs)
+    return Step(name, _words(command), outputs, inputs)
+
+
+def _words(command: Sequence[Any]) -> list[str]:
+    """The command with its script where it is, seen from the working folder, which the data's paths start from."""
+    return [os.path.relpath(ROOT / command[0]), *map(str, command[1:])]
+
+
+def _annotations(dataset: Mapping[str, Any]) -> list[Path]:
+    """The annotation files of a config's data set, wherever they stand in it."""
+    if "ann_file" in dataset:
+        return [Path(dataset.get("data_root") or "", dataset["ann_file"])]
+    parts = [dataset.get("dataset"), *dataset.get("datasets", ()), *dataset.get("domains", ())]
+    return [path for part in parts if part for path in _annotations(part)]
 
 
 def _prepare(adaptation: Adaptation) -> list[Step]:
     command = adaptation.configs[TARGET_TRAINING].get("prepare_data")
-    return [_step(adaptation, "prepare", command, adaptation.work_dir / "prepare")] if command else []
+    return [Step("prepare", _words(command), always=True)] if command else []
 
 
 def _train(adaptation: Adaptation, stage: str) -> Step:
     folder = adaptation.work_dir / stage
     command = ["tools/train.py", adaptation.config_path(stage), "--work-dir", folder]
     command += ["--seed", adaptation.seed, "--auto-resume", "--no-validate"]
-    return _step(adaptation, stage, command, folder, stage)
+    inputs = [adaptation.config_path(stage), *_annotations(adaptation.configs[stage].data.train)]
+    return _step(adaptation, stage, command, [folder], inputs)
 
 
 def _extract(adaptation: Adaptation, domain: str) -> Step:
@@ -160,7 +169,8 @@ def _extract(adaptation: Adaptation, domain: str) -> Step:
     command += ["--config", adaptation.config_path(BASE), "--checkpoint", adaptation.checkpoint(BASE)]
     command += ["--out_path", folder, "--batch_size", 8, "--dim", base.model.neck.out_channels]
     command += ["--seed", adaptation.seed]
-    return _step(adaptation, f"extract_{domain}", command, folder / f"{domain}.pth", BASE)
+    inputs = [adaptation.config_path(BASE), Path(images["img"])]
+    return _step(adaptation, f"extract_{domain}", command, [folder / f"{domain}.pth"], inputs)
 
 
 def _cluster(adaptation: Adaptation) -> Step:
@@ -168,17 +178,19 @@ def _cluster(adaptation: Adaptation) -> Step:
     folder = adaptation.work_dir / "memory"
     command = ["knn_cuda.py", "--fea_root_path", folder, "--n_clusters", memory.num_prototypes]
     command += ["--depart", adaptation.source, adaptation.target, "--seed", adaptation.seed]
-    return _step(adaptation, "cluster", command, folder / "clusters")
+    clusters = [folder / f"{domain}_cluster.pth" for domain in (adaptation.source, adaptation.target)]
+    return _step(adaptation, "cluster", command, clusters)
 
 
 def _test(adaptation: Adaptation, name: str, stage: str) -> Step:
     folder = adaptation.results(name)
     command = ["tools/test.py", adaptation.config_path(name), adaptation.checkpoint(stage), "--eval", "bbox"]
     command += ["--out", folder / "detections.json", "--work-dir", folder]
-    return _step(adaptation, f"test_{name}", command, folder, name)
+    inputs = [adaptation.config_path(name), *_annotations(adaptation.configs[TARGET_TRAINING].data.test)]
+    return _step(adaptation, f"test_{name}", command, [folder], inputs)
 
 
 def _draw(adaptation: Adaptation) -> Step:
     folder = adaptation.work_dir / "drawn"
     command = ["tools/inference.py", adaptation.config_path(TARGET_TRAINING), adaptation.checkpoint(TARGET_TRAINING)]
-    return _step(adaptation, "draw", [*command, folder], folder, TARGET_TRAINING)
+    return _step(adaptation, "draw", [*command, folder], [folder], [adaptation.config_path(TARGET_TRAINING)])

@@ -27,10 +27,13 @@ from typing import Any
 import yaml
 
 from ms2a.apis.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, Adaptation, load_adaptation
-from ms2a.artefacts import read_json, write_json
+from ms2a.artefacts import write_json
+from ms2a.datasets.annotations import mend_annotations, order_categories, read_coco
 from ms2a.datasets.fewshot import nested_splits
+from ms2a.datasets.image_folder import find_images
 from ms2a.datasets.voc import voc_to_coco
 from ms2a.errors import UserError
+from ms2a.memory.domains import check_domain_name
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "configs" / "yolox" / "yolox_fs_n_custom_pretrain_mom_ft.py"
@@ -78,7 +81,7 @@ def _read(path: Path) -> dict:
         task = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"task file {path} does not exist; check the path") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"task file {path} is not valid YAML: {reason}") from None
     _check_keys(task, TASK_KEYS, f"task file {path}")
@@ -89,9 +92,29 @@ def _read(path: Path) -> dict:
         for name in names:
             if name in task[side]:
                 _check_keys(task[side][name], SET_KEYS, f"'{side}: {name}' in {path}")
-    if not isinstance(task["classes"], list) or not task["classes"]:
-        raise UserError(f"'classes' in {path} is {task['classes']!r}, expected a list of names, e.g. [part]")
+    classes = task["classes"]
+    if not isinstance(classes, list) or not classes or len(set(map(str, classes))) < len(classes):
+        raise UserError(f"'classes' in {path} is {classes!r}, expected a list of different names, e.g. [part]")
+    domains = [check_domain_name(str(task[side]["domain"])) for side in ("source", "target")]
+    if domains[0] == domains[1]:
+        raise UserError(f"source and target in {path} are both called {domains[0]!r}; give each domain its own name")
+    _check_paths(task, path)
     return task
+
+
+def _check_paths(task: dict, path: Path) -> None:
+    """Every path is a text; annotations and images are checked when they are read."""
+    named = {"unlabelled of target": task["target"]["unlabelled"]}
+    for side in ("source", "target"):
+        for name, entry in task[side].items():
+            if isinstance(entry, dict):
+                named |= {f"{key} of {side} {name}": value for key, value in entry.items()}
+    for what, value in named.items():
+        if not isinstance(value, str):
+            raise UserError(f"{what} in {path} is {value!r}, expected a path")
+    count = task["target"].get("num_annotated", 1)
+    if not isinstance(count, int) or count < 1:
+        raise UserError(f"'num_annotated' in {path} is {count!r}, expected a whole number, 1 or more")
 
 
 def _check_keys(value: Any, keys: tuple[set[str], set[str]], what: str) -> None:
@@ -112,15 +135,19 @@ def _data_options(task: dict, root: Path, prepared: Path, seed: int) -> dict[str
     def options(key: str, entry: dict, num_annotated: int | None = None) -> dict[str, str]:
         images = (root / entry["images"]).resolve()
         annotations = _coco_file(root / entry["annotations"], images, classes, prepared / f"{key}.json")
+        find_images(annotations, images)  # all that can be wrong is said now, not after hours of training
+        coco = read_coco(annotations)
+        order_categories(coco, classes, annotations)
+        mend_annotations(coco)
         if num_annotated:
-            split = nested_splits(read_json(annotations, "annotation file"), [num_annotated], seed)[num_annotated]
+            split = nested_splits(coco, [num_annotated], seed)[num_annotated]
             annotations = prepared / f"{key}_seed{seed}_{num_annotated}.json"
             write_json(split, annotations)
         return {f"{key}.ann_file": str(annotations.resolve()), f"{key}.img_prefix": str(images)}
 
     settings = {
-        "source_domain": source["domain"],
-        "target_domain": target["domain"],
+        "source_domain": str(source["domain"]),
+        "target_domain": str(target["domain"]),
         "classes": classes,
         "num_classes": len(classes),
         "test_sets": ["${target_test}"] + (["${source_val}"] if "val" in source else []),
@@ -134,7 +161,9 @@ def _data_options(task: dict, root: Path, prepared: Path, seed: int) -> dict[str
         "img": settings["source_train.ann_file"],
         "img_root": settings["source_train.img_prefix"],
     }
-    settings[f"memory_images.{target['domain']}"] = {"img": str((root / target["unlabelled"]).resolve())}
+    unlabelled = (root / target["unlabelled"]).resolve()
+    find_images(unlabelled)
+    settings[f"memory_images.{target['domain']}"] = {"img": str(unlabelled)}
     return settings
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import mmcv
 import numpy as np
-import torch
 import torch.distributed as dist
 from mmcv import Config
 from mmcv.runner import get_dist_info, wrap_fp16_model
@@ -119,7 +118,10 @@ def test(
             detections = single_gpu_test(model, loader)
         else:
             model = build_ddp(model, torch_device.type, device_ids=[torch_device.index], broadcast_buffers=False)
-            detections = multi_gpu_test(model, loader, _shared_folder())
+            # Over nccl the results go through the GPUs: the machines need no common folder.
+            over_nccl = dist.get_backend() == "nccl"
+            folder = None if over_nccl else _shared_folder()
+            detections = multi_gpu_test(model, loader, folder, gpu_collect=over_nccl)
     return None if detections is None else TestRun(dataset, detections, cfg, str(checkpoint))
 
 
@@ -157,6 +159,16 @@ def check_out(path: str | os.PathLike) -> None:
         raise UserError(f"--out {path} must end in .pkl (mmdet's results) or .json (COCO results)")
 
 
+def check_display() -> None:
+    """Checks, before hours of testing, that there is a display to show images on; OpenCV would end the process.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise UserError("--show needs a display and there is none; use --show-dir")
+
+
 def write_detections(run: TestRun, path: str | os.PathLike) -> None:
     """Writes mmdet's result list (.pkl) or :meth:`TestRun.coco_results` (.json)."""
     check_out(path)
@@ -175,9 +187,6 @@ def draw(run: TestRun, folder: str | os.PathLike | None, score_thr: float = 0.3,
         folder: pictures go to ``folder/<domain>/<file name>``; None writes none.
         score_thr: boxes with lower scores are left out.
         show: show each in a window until a key is pressed.
-
-    Raises:
-        UserError: there is no display to show them on.
     """
     folder = Path(folder) if folder is not None else None
     for domain, path, name, _, _, detections in run.images():
@@ -186,10 +195,7 @@ def draw(run: TestRun, folder: str | os.PathLike | None, score_thr: float = 0.3,
             with atomic_path(folder / picture_name(domain, name)) as temporary:
                 mmcv.imwrite(picture, str(temporary))
         if show:
-            try:
-                mmcv.imshow(picture, str(path))
-            except cv2.error:
-                raise UserError("--show needs a display and there is none; use --show-dir") from None
+            mmcv.imshow(picture, str(path))
 
 
 def _settled(cfg: Config, tta: bool) -> Config:
@@ -208,6 +214,5 @@ def _settled(cfg: Config, tta: bool) -> Config:
 def _shared_folder() -> str:
     """A temporary folder whose name all processes know; the one that collects the results removes it."""
     name = [tempfile.mkdtemp(prefix="ms2a_test_") if get_dist_info()[0] == 0 else None]
-    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else None
-    dist.broadcast_object_list(name, src=0, device=device)
+    dist.broadcast_object_list(name, src=0)
     return name[0]

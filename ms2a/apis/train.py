@@ -3,6 +3,7 @@
 import copy
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -68,6 +69,8 @@ def train(
     cfg.resume_from = str(resume_from or cfg.get("resume_from") or "") or None
     if not cfg.resume_from and (auto_resume or cfg.get("auto_resume")):
         cfg.resume_from = str(find_latest(cfg.work_dir) or "") or None
+    if get_dist_info()[0] == 0:
+        _remove_leftovers(Path(cfg.work_dir))
     timestamp = time.strftime("%Y%m%d_%H%M%S")
     logger = _start_log(cfg, timestamp)
     _settle(cfg, logger)
@@ -91,6 +94,14 @@ def one_line_worker_errors() -> Iterator[None]:
         if len(lines) > 1 and lines[0].startswith("Caught UserError in DataLoader worker"):
             raise UserError(lines[-1].strip()) from None
         raise
+
+
+def _remove_leftovers(work_dir: Path) -> None:
+    """Removes the temporary files of a run that was killed while it wrote a checkpoint."""
+    for path in work_dir.glob(".epoch_*.pth"):
+        path.unlink()
+    for path in work_dir.glob(".link.*"):
+        shutil.rmtree(path)
 
 
 def _name(cfg: Config) -> str:

@@ -5,7 +5,7 @@ from ms2a.datasets.domain_coco import DomainCocoDataset
 from ms2a.datasets.domain_concat import DomainConcatDataset
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.image_folder import ImageFolderDataset
-from ms2a.datasets.transforms import CrossDomainCopyPaste, SameDomainMosaic
+from ms2a.datasets.transforms import CrossDomainCopyPaste, FitResize, SameDomainMosaic
 from ms2a.datasets.voc import voc_to_coco
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "CrossDomainMixDataset",
     "DomainCocoDataset",
     "DomainConcatDataset",
+    "FitResize",
     "ImageFolderDataset",
     "SameDomainMosaic",
     "nested_splits",

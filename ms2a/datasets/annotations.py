@@ -63,6 +63,8 @@ def clip_box(box_xywh: Any, size_wh: tuple[float, float]) -> list[float] | None:
     """
     if not isinstance(box_xywh, list | tuple) or len(box_xywh) != 4:
         return None
+    if not all(isinstance(value, int | float) for value in box_xywh):
+        return None
     x, y, width, height = box_xywh
     x1, y1 = max(x, 0), max(y, 0)
     x2, y2 = min(x + width, size_wh[0]), min(y + height, size_wh[1])

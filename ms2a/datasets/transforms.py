@@ -1,4 +1,4 @@
-"""Mixing transforms that choose their partner images by domain."""
+"""Mixing transforms that choose their partner images by domain, and resizing into a frame."""
 
 from typing import Any
 
@@ -6,10 +6,29 @@ import mmcv
 import numpy as np
 from mmdet.core import BitmapMasks
 from mmdet.datasets import PIPELINES
-from mmdet.datasets.pipelines import CopyPaste, Mosaic
+from mmdet.datasets.pipelines import CopyPaste, Mosaic, Resize
 
 from ms2a.datasets.cross_domain_mix import DomainPool
 from ms2a.errors import UserError
+
+
+@PIPELINES.register_module()
+class FitResize(Resize):
+    """mmdet's Resize, keeping the ratio, into a frame of (height, width).
+
+    mmdet takes a pair for the long and the short edge, so that a tall image would stick out of a wide frame.
+
+    Args:
+        img_scale: height and width of the frame in pixels; None where ``MultiScaleFlipAug`` gives it.
+    """
+
+    def __init__(self, img_scale: tuple[int, int] | None = None) -> None:
+        super().__init__(img_scale=img_scale, keep_ratio=True)
+
+    def _resize_img(self, results: dict) -> None:
+        height, width = results["img"].shape[:2]
+        results["scale"] = min(results["scale"][0] / height, results["scale"][1] / width)
+        super()._resize_img(results)
 
 
 @PIPELINES.register_module()

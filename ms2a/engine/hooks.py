@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmcv.parallel import is_module_wrapper
 from mmcv.runner import HOOKS, Hook
-from mmdet.core.hook import YOLOXModeSwitchHook
+from mmdet.core.hook import ExpMomentumEMAHook, YOLOXModeSwitchHook
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -66,9 +66,24 @@ class EpochSeedHook(Hook):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
+        sampler = getattr(runner.data_loader, "sampler", None)
+        if hasattr(sampler, "set_epoch"):
+            # A loader without a seed leaves the sampler of several processes with 0, whatever the run's seed.
+            sampler.seed = self.seed
         model = _unwrapped(runner.model)
         if hasattr(model, "start_epoch"):
             model.start_epoch(runner.iter)
+
+
+@HOOKS.register_module()
+class MemoryEMAHook(ExpMomentumEMAHook):
+    """mmdet's exponential moving average that leaves the prototypes alone: averaging a constant rounds it away."""
+
+    def before_run(self, runner) -> None:
+        """Registers the averages, then leaves out the frozen prototypes."""
+        super().before_run(runner)
+        averaged = self.model_parameters.items()
+        self.model_parameters = {name: value for name, value in averaged if ".prototypes" not in name}
 
 
 @HOOKS.register_module()

@@ -8,7 +8,7 @@ from mmdet.models.builder import NECKS
 from torch import Tensor, nn
 
 from ms2a.adaptation import EfficientAdaptation
-from ms2a.memory.bank import MemoryBank
+from ms2a.memory import MemoryBank, read_prototypes
 
 
 @NECKS.register_module()
@@ -52,8 +52,6 @@ class MemoryAdapter(BaseModule):
         """
         super().init_weights()
         for domain, path in self.memory_files.items():
-            from ms2a.memory.files import read_prototypes
-
             self.memory.load_prototypes(domain, read_prototypes(path))
 
     def forward(self, maps: Sequence[Tensor], domains: Sequence[str]) -> tuple[Tensor, ...]:

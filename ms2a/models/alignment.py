@@ -43,10 +43,12 @@ class FeatureAlignment(nn.Module):
         target = torch.tensor(is_target, device=maps[0].device)
         if target.all() or not target.any():
             return sum(level.sum() for level in maps) * 0.0
-        total = sum(
-            loss(self._vectors(level[~target]), self._vectors(level[target]))
-            for loss, level in zip(self.losses, maps, strict=True)
-        )
+        # Covariances and distances need more range and precision than float16 has.
+        with torch.autocast(target.device.type, enabled=False):
+            total = sum(
+                loss(self._vectors(level[~target]), self._vectors(level[target]))
+                for loss, level in zip(self.losses, maps, strict=True)
+            )
         return total / len(maps)
 
     def _vectors(self, level: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ms2a.artefacts import atomic_path, read_json
+from ms2a.datasets.annotations import mend_annotations, read_coco
 from ms2a.visualization.detections import draw_detections
 
 COLUMNS = ("before: source only", "after: MS2A", "ground truth")
@@ -36,7 +37,8 @@ def comparison_sheet(
         width: of one picture, in pixels.
     """
     root = Path(test_set.get("data_root") or ".")
-    coco = read_json(root / test_set["ann_file"], "annotation file")
+    coco = read_coco(root / test_set["ann_file"])
+    mend_annotations(coco)
     classes = list(test_set["classes"])
     category_ids = {category["name"]: category["id"] for category in coco["categories"]}
     label_of = {category_ids[name]: label for label, name in enumerate(classes)}

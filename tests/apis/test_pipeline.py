@@ -25,8 +25,8 @@ def runner(tmp_path, lines):
     return Runner(tmp_path, say=lambda text, **_: lines.append(text))
 
 
-def step(tmp_path, name, inputs="", code=APPEND):
-    return Step(name, ["-c", code, str(tmp_path / name)], tmp_path / name, inputs)
+def step(tmp_path, name, inputs=(), code=APPEND, **kwargs):
+    return Step(name, ["-c", code, str(tmp_path / name)], [tmp_path / name], inputs, **kwargs)
 
 
 def runs(tmp_path, name):
@@ -44,16 +44,42 @@ def test_a_finished_step_is_skipped_and_its_cost_recorded(tmp_path, runner, line
     assert any("[1/2] one: done before" in line for line in lines)
 
 
-def test_changed_inputs_redo_the_step_and_all_after_it_and_lose_nothing(tmp_path):
-    def run(inputs):
-        quiet = Runner(tmp_path, say=lambda text, **_: None)
-        quiet.run([step(tmp_path, "one"), step(tmp_path, "two", inputs), step(tmp_path, "three")])
+@pytest.mark.parametrize("change", ["file", "folder"])
+def test_changed_inputs_redo_the_step_and_all_after_it_and_lose_nothing(tmp_path, change):
+    config, images = tmp_path / "config", tmp_path / "images"
+    config.write_text("a")
+    images.mkdir()
 
-    run("a")
-    run("b")
+    def run():
+        quiet = Runner(tmp_path, say=lambda text, **_: None)
+        quiet.run([step(tmp_path, "one"), step(tmp_path, "two", [config, images]), step(tmp_path, "three")])
+
+    run()
+    run()
+    assert not (tmp_path / "two.former1").exists()
+    if change == "file":
+        config.write_text("b")
+    else:
+        (images / "new").touch()
+    run()
     assert runs(tmp_path, "one") == 1
     assert runs(tmp_path, "two") == runs(tmp_path, "three") == 1  # afresh, not on top of the former
     assert (tmp_path / "two.former1" / "log").exists() and (tmp_path / "three.former1" / "log").exists()
+
+
+def test_lost_results_are_made_again(tmp_path, runner):
+    runner.run([step(tmp_path, "one")])
+    (tmp_path / "one" / "log").unlink()
+    (tmp_path / "one").rmdir()
+    Runner(tmp_path, say=lambda text, **_: None).run([step(tmp_path, "one")])
+    assert runs(tmp_path, "one") == 1
+
+
+def test_a_step_that_knows_itself_what_is_left_runs_every_time(tmp_path):
+    for _ in range(3):
+        Runner(tmp_path, say=lambda text, **_: None).run([step(tmp_path, "one", always=True), step(tmp_path, "two")])
+    assert runs(tmp_path, "one") == 3
+    assert runs(tmp_path, "two") == 1
 
 
 def test_a_failed_step_stops_the_pipeline_and_is_tried_again(tmp_path, runner):
@@ -74,7 +100,7 @@ def test_a_killed_pipeline_leaves_no_process_behind_and_goes_on(tmp_path, how):
         "import os, pathlib, sys, time; p = pathlib.Path(sys.argv[1]); p.mkdir(exist_ok=True);"
         "first = not (p / 'pid').exists(); (p / 'pid').write_text(str(os.getpid())); time.sleep(60 if first else 0)"
     )
-    steps = f"[Step('one', ['-c', {child!r}, {str(tmp_path / 'one')!r}], Path({str(tmp_path / 'one')!r}))]"
+    steps = f"[Step('one', ['-c', {child!r}, {str(tmp_path / 'one')!r}], [Path({str(tmp_path / 'one')!r})])]"
     script = (
         "from pathlib import Path; from ms2a.apis.pipeline import Runner, Step;"
         f"Runner(Path({str(tmp_path)!r})).run({steps})"

@@ -93,7 +93,8 @@ def test_without_a_source_validation_set_only_the_target_is_tested(task, load):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(classes="part"), "'classes'.*list of names"),
+        (dict(classes="part"), "'classes'.*list of different names"),
+        (dict(classes=["part", "part"]), "list of different names"),
         (dict(image_size=[60, 96]), r"\[60, 96\], expected \[height, width\], multiples of 32"),
         (dict(epochs={"base": 1}), "'epochs: base'.* is 1, expected a whole number of at least"),
         (dict(epochs={"bose": 1}), "unknown bose; known: base, source_training, target_training"),
@@ -104,6 +105,26 @@ def test_without_a_source_validation_set_only_the_target_is_tested(task, load):
 def test_mistakes_are_one_clear_line(task, load, change, message):
     with pytest.raises(UserError, match=message) as error:
         load(task | change)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("side", "change", "message"),
+    [
+        ("target", dict(domain="line_a"), "both called 'line_a'"),
+        ("target", dict(domain="line.b"), "line.b"),
+        ("target", dict(unlabelled="none"), "none.* does not exist"),
+        ("target", dict(num_annotated=0), "'num_annotated'.* is 0, expected a whole number"),
+        ("target", dict(num_annotated=99), "99 annotated images asked for, but only 6"),
+        ("target", dict(test=dict(annotations="none.json", images="b/images")), "none.json does not exist"),
+        ("source", dict(train=dict(annotations=3, images="a/images")), "annotations of source train.* is 3"),
+        ("source", dict(train=dict(annotations="a/annotations.json", images="none")), "none.* does not exist"),
+    ],
+)
+def test_what_a_task_names_is_checked_before_hours_of_training(task, load, side, change, message):
+    task[side] |= change
+    with pytest.raises(UserError, match=message) as error:
+        load(task)
     assert "\n" not in str(error.value)
 
 

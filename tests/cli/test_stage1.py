@@ -51,8 +51,10 @@ def test_every_map_of_every_image_against_a_plain_loop(folder, features):
         found, wanted = features[f"feats{index + 1}"], torch.cat(expected[index])
         assert found.shape == (N_IMAGES * CHANNELS, *size)
         assert found.dtype == torch.float32
-        order = [values.flatten(1).sum(dim=1).argsort() for values in (found, wanted)]
-        torch.testing.assert_close(found[order[0]], wanted[order[1]], atol=1e-3, rtol=1e-3)
+        # The file's order is that of the hashes: every map finds its own in the other set, both ways.
+        distances = torch.cdist(found.flatten(1), wanted.flatten(1))
+        torch.testing.assert_close(found, wanted[distances.argmin(1)], atol=1e-2, rtol=1e-3)
+        torch.testing.assert_close(wanted, found[distances.argmin(0)], atol=1e-2, rtol=1e-3)
 
 
 def test_meta_says_how_the_file_was_made(features):

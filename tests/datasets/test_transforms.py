@@ -97,3 +97,15 @@ def test_selected_objects_are_part_of_the_partner():
         assert {tuple(box) for box in out["gt_bboxes"].tolist()} <= {tuple(map(float, box)) for box in boxes}
         counts.add(len(out["gt_bboxes"]))
     assert counts == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "expected_hw"), [((640, 480), (128, 96)), ((100, 1000), (32, 320)), ((64, 160), (128, 320))]
+)
+def test_an_image_of_any_shape_fits_the_frame(size_hw, expected_hw):
+    frame_hw = (128, 320)
+    canvas = sample(size_hw, [[0, 0, size_hw[1], size_hw[0]]], 1)
+    transform = PIPELINES.build(dict(type="FitResize", img_scale=frame_hw))
+    out = transform({**canvas, "img_shape": canvas["img"].shape, "bbox_fields": ["gt_bboxes"]})
+    assert out["img"].shape[:2] == expected_hw
+    np.testing.assert_allclose(out["gt_bboxes"], [[0, 0, expected_hw[1], expected_hw[0]]])

@@ -9,8 +9,9 @@ from mmcv.runner import HOOKS
 from mmcv.utils import build_from_cfg
 from torch import nn
 
-from ms2a.engine import EpochSeedHook, FrozenBatchNormHook, ModeSwitchHook, freeze_all_but
+from ms2a.engine import EpochSeedHook, FrozenBatchNormHook, MemoryEMAHook, ModeSwitchHook, freeze_all_but
 from ms2a.errors import UserError
+from ms2a.memory import MemoryBank
 
 
 class Detector(nn.Module):
@@ -133,3 +134,29 @@ def test_freezing_names_a_part_that_matches_nothing():
 def test_hooks_are_registered():
     assert isinstance(build_from_cfg(dict(type="ModeSwitchHook", num_last_epochs=2), HOOKS), ModeSwitchHook)
     assert isinstance(build_from_cfg(dict(type="EpochSeedHook", seed=2), HOOKS), EpochSeedHook)
+
+
+def test_the_moving_average_leaves_frozen_prototypes_exact():
+    bank = MemoryBank(["day"], num_prototypes=3, sizes_hw=[(4, 5)])
+    prototypes = torch.randn(3, 4, 5) * 100
+    bank.load_prototypes("day", [prototypes])
+    runner = SimpleNamespace(model=bank, iter=0)
+    hook = MemoryEMAHook(momentum=0.3)
+    hook.before_run(runner)
+    memory = bank.memories["day"]
+    first = memory.residual0.detach().clone()
+    for runner.iter in range(50):
+        memory.residual0.data += 1
+        hook.after_train_iter(runner)
+    hook.after_train_epoch(runner)
+    assert torch.equal(memory.prototypes0, prototypes)
+    assert (memory.residual0 > first).all() and (memory.residual0 < first + 50).all()  # averaged
+
+
+def test_processes_without_a_loader_seed_share_the_runs_order():
+    sampler = SimpleNamespace(seed=0, set_epoch=lambda epoch: None)
+    runner = SimpleNamespace(
+        epoch=0, rank=1, iter=0, model=nn.Linear(1, 1), data_loader=SimpleNamespace(sampler=sampler)
+    )
+    EpochSeedHook(seed=7).before_train_epoch(runner)
+    assert sampler.seed == 7

@@ -20,7 +20,7 @@ data = dict(
             dict(type="RandomAffine", scaling_ratio_range="${affine_scale}", border="${mosaic_border}"),
             dict(type="YOLOXHSVRandomAug"),
             dict(type="RandomFlip", flip_ratio=0.5),
-            dict(type="Resize", img_scale="${img_scale}", keep_ratio=True),
+            dict(type="FitResize", img_scale="${img_scale}"),
             "${fixed_pad}",
             dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), keep_empty=False),
             dict(type="DefaultFormatBundle"),

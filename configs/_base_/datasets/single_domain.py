@@ -5,6 +5,7 @@ The images come from a task file beside this one, their size from an input_*.py.
 
 workers_per_gpu = 4
 affine_scale = (0.1, 2)
+affine_border = "${mosaic_border}"  # (0, 0) where Mosaic is left out
 batch_size = 1
 
 load_pipeline = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True)]
@@ -29,7 +30,7 @@ test_pipeline = [
         img_scale="${img_scale}",
         flip=False,
         transforms=[
-            dict(type="Resize", keep_ratio=True),
+            dict(type="FitResize"),
             dict(type="RandomFlip"),
             fixed_pad,
             dict(type="DefaultFormatBundle"),
@@ -46,11 +47,11 @@ data = dict(
         dataset="${source_train}",
         pipeline=[
             dict(type="Mosaic", img_scale="${img_scale}", pad_val=114.0),
-            dict(type="RandomAffine", scaling_ratio_range="${affine_scale}", border="${mosaic_border}"),
+            dict(type="RandomAffine", scaling_ratio_range="${affine_scale}", border="${affine_border}"),
             dict(type="MixUp", img_scale="${img_scale}", ratio_range=(0.8, 1.6), pad_val=114.0),
             dict(type="YOLOXHSVRandomAug"),
             dict(type="RandomFlip", flip_ratio=0.5),
-            dict(type="Resize", img_scale="${img_scale}", keep_ratio=True),
+            dict(type="FitResize", img_scale="${img_scale}"),
             fixed_pad,
             dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), keep_empty=False),
             dict(type="DefaultFormatBundle"),

@@ -6,6 +6,8 @@ _base_ = "./yolox.py"
 # 'memory': the pooled memory asks the feature (the released weights): --cfg-options adapter_query=memory
 adapter_query = "feature"
 num_prototypes = 100
+# Alignment losses are off; on, for example: [dict(loss=dict(type="MMDLoss", loss_weight=0.1), on="adapted")]
+alignment_losses = None
 nms = dict(type="soft_nms", iou_threshold=0.5)
 
 model = dict(
@@ -27,8 +29,7 @@ model = dict(
         in_channels="${c5_channels}",
         loss=dict(type="DiceLoss", use_sigmoid=True, activate=True, loss_weight=2.0),
     ),
-    # Alignment losses are off; on, for example: [dict(loss=dict(type="MMDLoss", loss_weight=0.1), on="adapted")]
-    alignment=None,
+    alignment="${alignment_losses}",
 )
 
 # A batch without one of the domains leaves that domain's residuals without a gradient.

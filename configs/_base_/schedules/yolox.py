@@ -41,7 +41,9 @@ lr_config = dict(
 runner = dict(type="EpochBasedRunner", max_epochs="${max_epochs}")
 custom_hooks = [
     dict(type="ModeSwitchHook", num_last_epochs="${num_last_epochs}", priority=48),
-    dict(type="ExpMomentumEMAHook", momentum=1e-4, priority=49),
+    # Processes see few images each: their batch norm statistics are averaged at the end of every epoch.
+    dict(type="SyncNormHook", num_last_epochs="${num_last_epochs}", interval=1, priority=48),
+    dict(type="MemoryEMAHook", momentum=1e-4, priority=49),
 ]
 # No save_best: the last epoch is taken, so that no target test label chooses a checkpoint.
 evaluation = dict(interval="${eval_interval}", metric="bbox")

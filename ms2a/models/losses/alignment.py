@@ -27,7 +27,9 @@ class MMDLoss(nn.Module):
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """(N, C) and (M, C) → scalar, not negative and zero for equal samples."""
         joint = torch.cat([source, target])
-        squared = (joint[:, None] - joint[None]).square().sum(-1)  # (N+M, N+M)
+        # ‖x‖² + ‖y‖² - 2x·y: the differences themselves would take C times the memory.
+        norms = joint.square().sum(1)
+        squared = (norms[:, None] + norms - 2 * joint @ joint.T).clamp(min=0)  # (N+M, N+M)
         scale = squared.detach().mean().clamp(min=torch.finfo(squared.dtype).tiny)
         kernel = sum(torch.exp(-squared / (bandwidth * scale)) for bandwidth in self.bandwidths) / len(self.bandwidths)
         n = len(source)
