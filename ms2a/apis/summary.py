@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from ms2a.apis.stages import SOURCE_TRAINING, TARGET_TRAINING, Adaptation
+from ms2a.apis.stages import TARGET_TRAINING, Adaptation
 from ms2a.artefacts import provenance, read_json, write_json, write_text
 from ms2a.visualization.comparison import comparison_sheet
 
 METRICS = ("mAP", "mAP_50")
 # Row of the table → folder of its test.
-ROWS = {"source only": "source_only", "MS2A, source training": SOURCE_TRAINING, "MS2A": TARGET_TRAINING}
+ROWS = {"source only": "source_only", "MS2A": TARGET_TRAINING}
 CHECKPOINT_CHOICE = "last epoch of each stage; no target test label was used"
 
 
