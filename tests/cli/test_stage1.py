@@ -117,8 +117,14 @@ def test_images_that_differ_in_size_are_named(folder, tmp_path, batch_size, work
     for name, shape in (("a", (64, 96, 3)), ("b", (96, 64, 3))):
         (tmp_path / "img").mkdir(exist_ok=True)
         cv2.imwrite(str(tmp_path / "img" / f"{name}.png"), np.zeros(shape, np.uint8))
+    cfg = load_config(folder / "base.py")
+    for transform in cfg.data.test.pipeline[1].transforms:
+        if transform.type == "Pad":
+            transform.size, transform.size_divisor = None, 32  # each image to a size of its own
+    (tmp_path / "unpadded.py").write_text(cfg.pretty_text)
+    options = ["--batch_size", batch_size, "--config", tmp_path / "unpadded.py"]
     with pytest.raises(UserError, match=r"b\.png .*pad to") as error:
-        _extract(folder, tmp_path, "--batch_size", batch_size, img=tmp_path / "img", workers=workers)
+        _extract(folder, tmp_path, *options, img=tmp_path / "img", workers=workers)
     assert "\n" not in str(error.value)
 
 
