@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from ms2a.apis.config import add_cfg_options, load_config
-from ms2a.apis.extract import DEFAULT_MAX_SAMPLES, extract
+from ms2a.apis.extract import DEFAULT_MAX_SAMPLES, KINDS, extract
 from ms2a.errors import run_main
 
 
@@ -29,6 +29,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU if there is one")
     parser.add_argument("--workers", type=int, default=2, help="processes that load images; default 2")
     parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")
+    parser.add_argument("--prototype", choices=list(KINDS), default="map", help="what is sampled; default map")
     add_cfg_options(parser)
     return parser.parse_args(argv)
 
@@ -36,7 +37,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Extracts and says where the result is."""
     args = parse_args(argv)
-    path = extract(
+    paths = extract(
         load_config(args.config, args.cfg_options),
         args.checkpoint,
         args.img,
@@ -50,8 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         device=args.device,
         workers=args.workers,
         strict=args.strict,
+        prototype=args.prototype,
     )
-    print(f"wrote {path}")
+    print(f"wrote {' and '.join(map(str, paths))}")
 
 
 if __name__ == "__main__":

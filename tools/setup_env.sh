@@ -59,6 +59,7 @@ fi
 say "installing mmcv-full, mmdet and the rest"
 pip install -q "$wheels"/$wheel
 pip install -q --no-build-isolation -e ".[${EXTRAS// /,}]"
+pip install -q --no-deps -r requirements/style.txt
 "$python" -c 'import cv2' 2>/dev/null || {
   say "this system has no libGL for opencv-python; using the same release of opencv-python-headless"
   release=$(pip show opencv-python | sed -n 's/^Version: //p')

@@ -20,6 +20,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-validate", action="store_true", help="don't evaluate during training")
     parser.add_argument("--seed", type=int, help="random seed (default: the config's, else 0)")
     parser.add_argument("--deterministic", action="store_true", help="let cuDNN choose repeatable algorithms")
+    parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes were started")
     add_cfg_options(parser)
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         resume_from=args.resume_from,
         auto_resume=args.auto_resume,
         deterministic=args.deterministic,
+        strict=args.strict,
     )
     leave_process_group()
 

@@ -3,5 +3,13 @@
 from ms2a.adaptation.attention import AdaptationLayer, WindowTokens, multi_head_attention
 from ms2a.adaptation.eam import EfficientAdaptation
 from ms2a.adaptation.position import sine_position_code
+from ms2a.adaptation.vector import VectorAdaptation
 
-__all__ = ["AdaptationLayer", "EfficientAdaptation", "WindowTokens", "multi_head_attention", "sine_position_code"]
+__all__ = [
+    "AdaptationLayer",
+    "EfficientAdaptation",
+    "VectorAdaptation",
+    "WindowTokens",
+    "multi_head_attention",
+    "sine_position_code",
+]

@@ -33,6 +33,12 @@ class WindowTokens(nn.Module):
         return (torch.cat(windows, dim=2) + self.code).transpose(1, 2)
 
 
+def attention_weights(query: Tensor, key: Tensor, num_heads: int) -> Tensor:
+    """The weights that :func:`multi_head_attention` reads by, to look at: (B, heads, T, S), each row of sum 1."""
+    query, key = (tokens.unflatten(2, (num_heads, -1)).transpose(1, 2) for tokens in (query, key))
+    return (query @ key.transpose(2, 3)).softmax(dim=3)
+
+
 def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
     """Softmax attention in ``num_heads`` slices of the channels; the logits are not divided by √d.
 

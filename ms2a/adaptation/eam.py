@@ -14,6 +14,13 @@ def _project(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(OrderedDict(conv=conv, bn=norm))
 
 
+def _zero_conv(channels: int) -> nn.Conv2d:
+    conv = nn.Conv2d(channels, channels, 1)
+    nn.init.zeros_(conv.weight)
+    nn.init.zeros_(conv.bias)
+    return conv
+
+
 class EfficientAdaptation(nn.Module):
     """One level's adaptation: both sides projected to C channels, then ``num_layers`` layers of windowed attention.
 
@@ -25,6 +32,8 @@ class EfficientAdaptation(nn.Module):
         num_layers: adaptation layers.
         query: which side asks, see :class:`AdaptationLayer`.
         num_heads: attention heads.
+        zero_init: add the result to the neck map through a 1×1 convolution that starts at zero, so that training starts
+            exactly at the detector without memory; else, as released, the result takes the neck map's place.
     """
 
     def __init__(
@@ -34,11 +43,13 @@ class EfficientAdaptation(nn.Module):
         num_layers: int = 2,
         query: str = "feature",
         num_heads: int = 8,
+        zero_init: bool = False,
     ):
         super().__init__()
         self.project_feature = _project(channels, channels)
         self.project_memory = _project(num_prototypes, channels)
         self.layers = nn.ModuleList(AdaptationLayer(channels, query, num_heads) for _ in range(num_layers))
+        self.project_out = _zero_conv(channels) if zero_init else None
 
     def forward(self, feature: Tensor, memory: Tensor, domain_index: Tensor) -> Tensor:
         """Adapts a neck map.
@@ -55,4 +66,4 @@ class EfficientAdaptation(nn.Module):
         answers = self.project_memory(memory)
         for layer in self.layers:
             adapted = layer(adapted, answers, domain_index)
-        return adapted
+        return adapted if self.project_out is None else feature + self.project_out(adapted)

@@ -48,24 +48,36 @@ def cluster_domains(
                 f"feature file {features_path(fea_root_path, domain)} does not exist; "
                 f"run extract_fea_fewshot.py --depart {domain} first, or check --fea_root_path"
             )
-    written = []
-    for domain in domains:
-        rows, features_meta = read_features(features_path(fea_root_path, domain))
-        labels = [f"{domain}, level {level} of {len(rows)}" for level in range(1, len(rows) + 1)]
-        found = [
-            cluster_maps(maps, n_clusters, seed, n_iter, str(chosen), label)
-            for maps, label in zip(rows, labels, strict=True)
-        ]
-        meta = dict(
-            domain=domain,
-            n_clusters=n_clusters,
-            n_iter=n_iter,
-            num_rows=[len(maps) for maps in rows],
-            inertia=[level.inertia for level in found],
-            cluster_sizes=[level.sizes.tolist() for level in found],
-            provenance=provenance(seed=seed),
-            features=features_meta,
-        )
-        written.append(prototypes_path(out_path or fea_root_path, domain))
-        write_maps(written[-1], [level.centroids for level in found], meta)
-    return written
+    out_path = out_path or fea_root_path
+    return [
+        _cluster_domain(fea_root_path, domain, n_clusters, out_path, seed, n_iter, str(chosen)) for domain in domains
+    ]
+
+
+def _cluster_domain(
+    fea_root_path: str | os.PathLike,
+    domain: str,
+    n_clusters: int,
+    out_path: str | os.PathLike,
+    seed: int,
+    n_iter: int,
+    device: str,
+) -> Path:
+    rows, features_meta = read_features(features_path(fea_root_path, domain))
+    labels = [f"{domain}, level {level} of {len(rows)}" for level in range(1, len(rows) + 1)]
+    found = [
+        cluster_maps(maps, n_clusters, seed, n_iter, device, label) for maps, label in zip(rows, labels, strict=True)
+    ]
+    meta = dict(
+        domain=domain,
+        n_clusters=n_clusters,
+        n_iter=n_iter,
+        num_rows=[len(maps) for maps in rows],
+        inertia=[level.inertia for level in found],
+        cluster_sizes=[level.sizes.tolist() for level in found],
+        provenance=provenance(seed=seed),
+        features=features_meta,
+    )
+    path = prototypes_path(out_path, domain)
+    write_maps(path, [level.centroids for level in found], meta)
+    return path

@@ -42,7 +42,11 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_config(path: str | os.PathLike, cfg_options: Mapping[str, Any] | None = None) -> Config:
+def load_config(
+    path: str | os.PathLike,
+    cfg_options: Mapping[str, Any] | None = None,
+    variables: Mapping[str, Any] | None = None,
+) -> Config:
     """Reads a config file and settles everything that can change it.
 
     ``data_roots`` names the folder of every data set. The variable ``MS2A_DATA_ROOT`` replaces the leading ``data/`` of
@@ -52,11 +56,14 @@ def load_config(path: str | os.PathLike, cfg_options: Mapping[str, Any] | None =
     Args:
         path: the config file (.py, .json or .yaml).
         cfg_options: dotted keys and their values, as ``--cfg-options`` gives them.
+        variables: top-level keys that replace the file's own whole, before anything else.
 
     Raises:
         UserError: the file is missing, truncated or invalid, an option doesn't fit, or a reference names no key.
     """
     cfg = _read(path)
+    for key, value in (variables or {}).items():
+        cfg[key] = value
     _apply_environment(cfg)
     if cfg_options:
         try:

@@ -22,6 +22,17 @@ def pipelines(dataset: Any) -> Iterator[dict]:
             yield from pipelines(part)
 
 
+def make_strict(dataset: Any) -> None:
+    """Lets every annotated data set inside a training set's config stop at an unreadable image, in place."""
+    if isinstance(dataset, dict):
+        if dataset.get("type") == "DomainCocoDataset":
+            dataset["strict"] = True
+        dataset = [value for key, value in dataset.items() if key in ("dataset", "datasets", "domains")]
+    if isinstance(dataset, (list, tuple)):
+        for part in dataset:
+            make_strict(part)
+
+
 def allow_batches(dataset: dict, loader: dict) -> None:
     """Prepares a test set's config for batches of more than one image, if its loader makes such, in place.
 

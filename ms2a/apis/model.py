@@ -12,7 +12,7 @@ from ms2a.apis.checkpoint import class_mismatch, read_checkpoint, without_consta
 from ms2a.errors import UserError
 
 # Used in training only: a checkpoint may hold them though the config has none.
-TRAINING_PARTS = ("foreground.", "alignment.")
+TRAINING_PARTS = ("foreground.", "alignment.", "style.")
 
 
 def build_model(cfg: Config, checkpoint: str | os.PathLike, device: str | torch.device = "cpu") -> nn.Module:
@@ -36,12 +36,13 @@ def build_model(cfg: Config, checkpoint: str | os.PathLike, device: str | torch.
     model_cfg = copy.deepcopy(cfg.model)
     if model_cfg.get("adapter"):
         model_cfg.adapter.memory.files = None
+    model_cfg.style = None
     model_cfg.train_cfg = None
     model = build_detector(model_cfg, test_cfg=cfg.get("test_cfg"))
     # First, so that another number of classes is told as such and not as a mismatch of tensors.
     model.CLASSES = _classes(cfg, content["meta"].get("CLASSES"), checkpoint, model.bbox_head.num_classes)
     _load(model, content["state_dict"], checkpoint)
-    return model.to(device).eval()
+    return model.to(device, memory_format=torch.channels_last).eval()
 
 
 def config_classes(cfg: Config) -> list[str] | None:

@@ -4,6 +4,7 @@ Every step is one of the documented commands. A finished step leaves a record; t
 command, its config or an earlier step has changed.
 """
 
+import contextlib
 import ctypes
 import hashlib
 import json
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,17 +50,21 @@ class Runner:
     Attributes:
         work_dir: records go to ``work_dir/steps``.
         say: where progress is told.
+        environment: variables that the steps' processes get besides this one's.
+        quiet: what the steps print goes to ``work_dir/steps/<name>.log``.
     """
 
     work_dir: Path
     say: Callable[..., None] = print
+    environment: Mapping[str, str] = field(default_factory=dict)
+    quiet: bool = False
     history: str = field(default="", init=False)
 
     def run(self, steps: Sequence[Step]) -> list[dict]:
         """Runs what is not done yet.
 
         Returns:
-            each step's record: name, seconds, peak memory in MiB, command.
+            each step's record: name, seconds and peak memory in MiB of its last attempt, number of attempts, command.
 
         Raises:
             UserError: a step's command failed; it has told why itself.
@@ -100,12 +105,17 @@ class Runner:
                 aside = _free_name(path)
                 path.rename(aside)
                 self.say(f"the inputs of {step.name} have changed; its former results are kept in {aside}")
+        again = record.get("state") == "started" and record["fingerprint"] == self.history
+        # The time of an attempt that was killed is not known: the record says how many there were.
+        attempts = record.get("attempts", 1) + 1 if again else 1
         record = {"name": step.name, "state": "started", "fingerprint": self.history, "seconds": 0.0}
+        record["attempts"] = attempts
         write_json(record, self._record_path(step))
-        seconds, peak_mib, status = _run(step.command)
+        log = self._record_path(step).with_suffix(".log") if self.quiet else None
+        seconds, peak_mib, status = _run(step.command, self.environment, log)
         if status:
             mistake = status == EXIT_USER_ERROR
-            hint = "see the line above" if mistake else "see its output above"
+            hint = f"see {log}" if log else "see the line above" if mistake else "see its output above"
             raise UserError(f"step {step.name} failed ({hint}); once mended, the same command goes on from here")
         record |= {"state": "done", "seconds": seconds, "peak_mib": peak_mib, "command": list(step.command)}
         write_json(record, self._record_path(step))
@@ -133,15 +143,18 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
-def _run(command: Sequence[str]) -> tuple[float, float, int]:
-    """Runs ``python COMMAND`` from the repository's root.
+def _run(command: Sequence[str], more: Mapping[str, str], log: Path | None) -> tuple[float, float, int]:
+    """Runs ``python COMMAND`` with more environment variables; what it prints goes to the log, if there is one.
 
     Returns:
         seconds, peak resident memory of its largest process in MiB, exit status.
     """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])} | more
     start = time.monotonic()
-    process = subprocess.Popen([sys.executable, *command], env=environment, preexec_fn=_die_with_parent)
+    with open(log, "wb") if log else contextlib.nullcontext() as out:
+        process = subprocess.Popen(
+            [sys.executable, *command], env=environment, stdout=out, stderr=out, preexec_fn=_die_with_parent
+        )
     try:
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:

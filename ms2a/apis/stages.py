@@ -9,6 +9,7 @@ from typing import Any
 from mmcv import Config
 
 from ms2a.apis.config import load_config
+from ms2a.apis.extract import KINDS
 from ms2a.apis.pipeline import ROOT, Step
 from ms2a.artefacts import write_text
 from ms2a.errors import UserError
@@ -115,24 +116,23 @@ def write_configs(adaptation: Adaptation) -> None:
 
 def steps_of(adaptation: Adaptation) -> list[Step]:
     """All steps, in order. The configs must have been written."""
-    training = [_train(adaptation, stage) for stage in (BASE, SOURCE_TRAINING, TARGET_TRAINING)]
-    tests = [_test(adaptation, "source_only", BASE), _test(adaptation, TARGET_TRAINING, TARGET_TRAINING)]
-    memory = [_extract(adaptation, domain) for domain in (adaptation.source, adaptation.target)]
-    memory.append(_cluster(adaptation))
-    return [*_prepare(adaptation), training[0], *memory, *training[1:], *tests, _draw(adaptation)]
+    training = [train_step(adaptation, stage) for stage in (BASE, SOURCE_TRAINING, TARGET_TRAINING)]
+    tests = [test_step(adaptation, "source_only", BASE), test_step(adaptation, TARGET_TRAINING, TARGET_TRAINING)]
+    memory = [extract_step(adaptation, domain) for domain in (adaptation.source, adaptation.target)]
+    memory.append(cluster_step(adaptation))
+    return [*prepare_step(adaptation), training[0], *memory, *training[1:], *tests, _draw(adaptation)]
 
 
 def _step(
     adaptation: Adaptation, name: str, command: Sequence[Any], outputs: Sequence[Path], inputs: Sequence[Path] = ()
 ) -> Step:
-    if adaptation.device:
-        command = [*command, "--device", adaptation.device]
-    return Step(name, _words(command), outputs, inputs)
+    return Step(name, command_line(command, adaptation.device), outputs, inputs)
 
 
-def _words(command: Sequence[Any]) -> list[str]:
+def command_line(command: Sequence[Any], device: str | None = None) -> list[str]:
     """The command with its script where it is, seen from the working folder, which the data's paths start from."""
-    return [os.path.relpath(ROOT / command[0]), *map(str, command[1:])]
+    words = [os.path.relpath(ROOT / command[0]), *map(str, command[1:])]
+    return [*words, "--device", device] if device else words
 
 
 def _annotations(dataset: Mapping[str, Any]) -> list[Path]:
@@ -143,12 +143,14 @@ def _annotations(dataset: Mapping[str, Any]) -> list[Path]:
     return [path for part in parts if part for path in _annotations(part)]
 
 
-def _prepare(adaptation: Adaptation) -> list[Step]:
+def prepare_step(adaptation: Adaptation) -> list[Step]:
+    """The step that makes the data, where the config knows one."""
     command = adaptation.configs[TARGET_TRAINING].get("prepare_data")
-    return [Step("prepare", _words(command), always=True)] if command else []
+    return [Step("prepare", command_line(command), always=True)] if command else []
 
 
-def _train(adaptation: Adaptation, stage: str) -> Step:
+def train_step(adaptation: Adaptation, stage: str) -> Step:
+    """Trains a stage, from where it was stopped if it was."""
     folder = adaptation.work_dir / stage
     command = ["tools/train.py", adaptation.config_path(stage), "--work-dir", folder]
     command += ["--seed", adaptation.seed, "--auto-resume", "--no-validate"]
@@ -156,7 +158,8 @@ def _train(adaptation: Adaptation, stage: str) -> Step:
     return _step(adaptation, stage, command, [folder], inputs)
 
 
-def _extract(adaptation: Adaptation, domain: str) -> Step:
+def extract_step(adaptation: Adaptation, domain: str, prototype: str = "map") -> Step:
+    """Samples what the base detector sees in a domain's images."""
     base = adaptation.configs[BASE]
     images = adaptation.configs[TARGET_TRAINING].memory_images[domain]
     folder = adaptation.work_dir / "memory"
@@ -166,10 +169,15 @@ def _extract(adaptation: Adaptation, domain: str) -> Step:
     command += ["--out_path", folder, "--batch_size", 8, "--dim", base.model.neck.out_channels]
     command += ["--seed", adaptation.seed]
     inputs = [adaptation.config_path(BASE), Path(images["img"])]
-    return _step(adaptation, f"extract_{domain}", command, [folder / f"{domain}.pth"], inputs)
+    if prototype != "map":
+        command += ["--prototype", prototype]
+    outputs = [folder / f"{domain}{kind}.pth" for kind in KINDS[prototype]]
+    name = f"extract_{domain}" if prototype == "map" else f"extract_{prototype}_{domain}"
+    return _step(adaptation, name, command, outputs, inputs)
 
 
-def _cluster(adaptation: Adaptation) -> Step:
+def cluster_step(adaptation: Adaptation) -> Step:
+    """Clusters both domains' samples into memory files."""
     memory = adaptation.configs[SOURCE_TRAINING].model.adapter.memory
     folder = adaptation.work_dir / "memory"
     command = ["knn_cuda.py", "--fea_root_path", folder, "--n_clusters", memory.num_prototypes]
@@ -178,7 +186,8 @@ def _cluster(adaptation: Adaptation) -> Step:
     return _step(adaptation, "cluster", command, clusters)
 
 
-def _test(adaptation: Adaptation, name: str, stage: str) -> Step:
+def test_step(adaptation: Adaptation, name: str, stage: str) -> Step:
+    """Tests a stage's detector with the config of the given name; the results go to ``results/NAME``."""
     folder = adaptation.results(name)
     command = ["tools/test.py", adaptation.config_path(name), adaptation.checkpoint(stage), "--eval", "bbox"]
     command += ["--out", folder / "detections.json", "--work-dir", folder]

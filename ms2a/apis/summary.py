@@ -24,7 +24,7 @@ def write_summary(adaptation: Adaptation, records: Sequence[Mapping]) -> str:
     """
     config = adaptation.configs[TARGET_TRAINING]
     results = {row: _metrics(adaptation, name) for row, name in ROWS.items()}
-    steps = [{key: record[key] for key in ("name", "seconds", "peak_mib")} for record in records]
+    steps = [{key: record[key] for key in ("name", "seconds", "peak_mib", "attempts")} for record in records]
     summary = {
         "source": adaptation.source,
         "target": adaptation.target,
@@ -57,6 +57,10 @@ def _metrics(adaptation: Adaptation, name: str) -> dict[str, float]:
     }
 
 
+def _attempts(step: Mapping) -> str:
+    return f"   last of {step['attempts']} attempts" if step["attempts"] > 1 else ""
+
+
 def _as_text(summary: Mapping) -> str:
     columns = list(summary["results"]["MS2A"])
     widths = [max(len(column), 6) for column in columns]
@@ -66,8 +70,8 @@ def _as_text(summary: Mapping) -> str:
         values = (f"{metrics[column]:>{width}.1f}" for column, width in zip(columns, widths, strict=True))
         lines.append(f"{row:24}" + "  ".join(values))
     lines += ["", f"checkpoints: {summary['checkpoint_choice']}; seed {summary['provenance']['seed']}", ""]
-    lines.append(f"{'step':32}{'time':>8}{'peak memory':>16}")
+    lines.append(f"{'step':32}{'time':>8}{'peak memory (RAM)':>20}")
     for step in summary["steps"]:
-        lines.append(f"{step['name']:32}{step['seconds']:>6.0f} s{step['peak_mib']:>12.0f} MiB")
+        lines.append(f"{step['name']:32}{step['seconds']:>6.0f} s{step['peak_mib']:>16.0f} MiB" + _attempts(step))
     lines.append(f"{'total':32}{sum(step['seconds'] for step in summary['steps']):>6.0f} s")
     return "\n".join(lines) + "\n"

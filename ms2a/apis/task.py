@@ -27,7 +27,7 @@ from typing import Any
 import yaml
 
 from ms2a.apis.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, Adaptation, load_adaptation
-from ms2a.artefacts import write_json
+from ms2a.artefacts import provenance, write_json
 from ms2a.datasets.annotations import mend_annotations, order_categories, read_coco
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.image_folder import find_images
@@ -142,7 +142,7 @@ def _data_options(task: dict, root: Path, prepared: Path, seed: int) -> dict[str
         if num_annotated:
             split = nested_splits(coco, [num_annotated], seed)[num_annotated]
             annotations = prepared / f"{key}_seed{seed}_{num_annotated}.json"
-            write_json(split, annotations)
+            write_json({**split, "provenance": provenance(config=f"{num_annotated} of {key}", seed=seed)}, annotations)
         return {f"{key}.ann_file": str(annotations.resolve()), f"{key}.img_prefix": str(images)}
 
     settings = {
@@ -163,6 +163,7 @@ def _data_options(task: dict, root: Path, prepared: Path, seed: int) -> dict[str
     }
     unlabelled = (root / target["unlabelled"]).resolve()
     find_images(unlabelled)
+    settings["unlabelled_images.img"] = str(unlabelled)
     settings[f"memory_images.{target['domain']}"] = {"img": str(unlabelled)}
     return settings
 
@@ -171,7 +172,8 @@ def _coco_file(annotations: Path, images: Path, classes: list[str], prepared: Pa
     """The COCO json itself, or one made of a folder of VOC files."""
     if not annotations.is_dir():
         return annotations
-    write_json(voc_to_coco(annotations, classes, images), prepared)
+    made_by = provenance(config=f"voc_to_coco of {annotations.name}")
+    write_json({**voc_to_coco(annotations, classes, images), "provenance": made_by}, prepared)
     return prepared
 
 

@@ -5,6 +5,8 @@ from ms2a.datasets.domain_coco import DomainCocoDataset
 from ms2a.datasets.domain_concat import DomainConcatDataset
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.image_folder import ImageFolderDataset
+from ms2a.datasets.self_training import SelfTrainingDataset
+from ms2a.datasets.target_style import TargetStyle
 from ms2a.datasets.transforms import CrossDomainCopyPaste, FitResize, SameDomainMosaic
 from ms2a.datasets.voc import voc_to_coco
 
@@ -16,6 +18,8 @@ __all__ = [
     "FitResize",
     "ImageFolderDataset",
     "SameDomainMosaic",
+    "SelfTrainingDataset",
+    "TargetStyle",
     "nested_splits",
     "voc_to_coco",
 ]

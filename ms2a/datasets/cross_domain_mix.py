@@ -50,6 +50,28 @@ class DomainPool(ConcatDataset):
         return self._other[self._drawn]
 
 
+class _FirstSamples(RepeatDataset):
+    """A data set repeated until it has ``samples`` images."""
+
+    def __init__(self, dataset: Any, samples: int) -> None:
+        super().__init__(dataset, -(-samples // len(dataset)))
+        self._samples = samples
+        self.flag = self.flag[:samples]
+
+    def __len__(self) -> int:
+        return self._samples
+
+
+def _repeat(dataset: Any, times: Any, samples: Any) -> RepeatDataset:
+    if samples is not None:
+        if not isinstance(samples, int) or samples < len(dataset):
+            raise UserError(f"samples={samples!r} of a domain: expected a number of at least its {len(dataset)} images")
+        return _FirstSamples(dataset, samples)
+    if not isinstance(times, int) or times < 1:
+        raise UserError(f"times={times!r} of a domain must be a whole number, 1 or more")
+    return RepeatDataset(dataset, times)
+
+
 @DATASETS.register_module()
 class CrossDomainMixDataset(MultiImageMixDataset):
     """Source and target images repeated, concatenated and mixed.
@@ -58,15 +80,17 @@ class CrossDomainMixDataset(MultiImageMixDataset):
     the detector reads stays that of the canvas.
 
     Args:
-        domains: for each domain ``dict(dataset=<config>, times=<int>)``; ``times`` defaults to 1. The order does not
-            matter.
+        domains: for each domain ``dict(dataset=<config>, times=<int>, samples=<int>)``. ``times`` repeats the data set
+            so often (default 1); ``samples``, if given, repeats it until an epoch has so many images of it, none for 0.
+            The order does not matter.
         pipeline: transforms that follow; :class:`~ms2a.datasets.transforms.CrossDomainCopyPaste` and
             :class:`~ms2a.datasets.transforms.SameDomainMosaic` take their partners by domain.
         skip_type_keys: types of transforms to leave out.
         max_refetch: how often to try again where a pipeline returns nothing.
 
     Raises:
-        UserError: fewer than two domains, a repetition below one, or differing class lists.
+        UserError: fewer than two domains where CopyPaste needs another, a repetition below one, fewer samples than
+            images, or differing class lists.
     """
 
     def __init__(
@@ -78,16 +102,18 @@ class CrossDomainMixDataset(MultiImageMixDataset):
     ) -> None:
         datasets, names = [], []
         for entry in domains:
-            times = entry.get("times", 1)
-            if not isinstance(times, int) or times < 1:
-                raise UserError(f"times={times!r} of a domain must be a whole number, 1 or more")
-            datasets.append(RepeatDataset(build_dataset(entry["dataset"]), times))
-            names.append(domain_of(datasets[-1]))
-        if len(set(names)) < 2:
+            if entry.get("samples") == 0:
+                continue
+            dataset = build_dataset(entry["dataset"])
+            datasets.append(_repeat(dataset, entry.get("times", 1), entry.get("samples")))
+            names.append(domain_of(dataset))
+        pasting = {"CrossDomainCopyPaste"} & {step["type"] for step in pipeline} - set(skip_type_keys or ())
+        if len(set(names)) < (2 if pasting else 1):
             raise UserError(f"CrossDomainMixDataset needs two domains or more, got {names}; one: MultiImageMixDataset")
         require_same_classes(datasets, names)
         super().__init__(DomainPool(datasets, names), pipeline, skip_type_keys=skip_type_keys, max_refetch=max_refetch)
 
     def __getitem__(self, idx: int) -> dict:
+        """Image ``idx`` of an epoch, mixed with others."""
         self.dataset.draw(idx)
         return super().__getitem__(idx)

@@ -1,6 +1,13 @@
 """Hooks, devices and processes, and the compatibility module."""
 
-from ms2a.engine.hooks import EpochSeedHook, FrozenBatchNormHook, MemoryEMAHook, ModeSwitchHook, freeze_all_but
+from ms2a.engine.hooks import (
+    EpochSeedHook,
+    FrozenBatchNormHook,
+    MemoryEMAHook,
+    ModeSwitchHook,
+    PreciseNormHook,
+    freeze_all_but,
+)
 from ms2a.engine.optimizer import PlainNormConstructor
 
 __all__ = [
@@ -9,5 +16,6 @@ __all__ = [
     "MemoryEMAHook",
     "ModeSwitchHook",
     "PlainNormConstructor",
+    "PreciseNormHook",
     "freeze_all_but",
 ]

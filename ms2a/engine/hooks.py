@@ -8,6 +8,7 @@ import torch
 from mmcv.parallel import is_module_wrapper
 from mmcv.runner import HOOKS, Hook
 from mmdet.core.hook import ExpMomentumEMAHook, YOLOXModeSwitchHook
+from mmdet.datasets import build_dataloader, build_dataset
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -95,6 +96,41 @@ class FrozenBatchNormHook(Hook):
         for module in runner.model.modules():
             if isinstance(module, _BatchNorm) and not any(p.requires_grad for p in module.parameters()):
                 module.eval()
+
+
+@HOOKS.register_module()
+class PreciseNormHook(Hook):
+    """Estimates the statistics of all batch norms anew at the end of every epoch, as means over a data set.
+
+    With the target's unlabelled images and a learning rate of 0 this is AdaBN (Li 2016, "Revisiting Batch Normalization
+    for Practical Domain Adaptation"). Register it after the moving average, whose weights it then sees.
+
+    Args:
+        dataset: config of a data set with a test pipeline.
+        batch_size: images per forward pass.
+    """
+
+    def __init__(self, dataset: dict, batch_size: int = 8):
+        self.dataset = dataset
+        self.batch_size = batch_size
+
+    def after_train_epoch(self, runner) -> None:
+        """Runs the detector over the data set with only its batch norms in training mode."""
+        dataset = build_dataset(self.dataset)
+        loader = build_dataloader(dataset, self.batch_size, workers_per_gpu=0, dist=False, shuffle=False)
+        norms = [module for module in runner.model.modules() if isinstance(module, _BatchNorm)]
+        momenta = [norm.momentum for norm in norms]
+        runner.model.eval()
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+            norm.train()
+        with torch.no_grad():
+            for batch in loader:
+                runner.model(return_loss=False, **batch)
+        runner.model.train()
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
 
 def freeze_all_but(model: nn.Module, trainable: Sequence[str] = TRAINABLE_WHEN_FROZEN) -> list[str]:

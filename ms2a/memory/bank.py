@@ -106,8 +106,9 @@ class MemoryBank(nn.Module):
                 f"memory of domain {domain!r} holds no prototypes: give its *_cluster.pth under memory.files of the "
                 "config, or load a checkpoint that holds the memory"
             )
-        prototypes = memory.get_buffer(f"prototypes{level}")
-        return prototypes + memory.get_parameter(f"residual{level}") if self.residual else prototypes
+        prototypes = getattr(memory, f"prototypes{level}")
+        # Not get_parameter(): in self-training a plain tensor, the teacher's, stands in the parameter's place.
+        return prototypes + getattr(memory, f"residual{level}") if self.residual else prototypes
 
     @torch.no_grad()
     def load_prototypes(self, domain: str, maps: Sequence[Tensor]) -> None:

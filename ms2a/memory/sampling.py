@@ -41,18 +41,23 @@ class ChannelMapSample:
     def __len__(self) -> int:
         return len(self._hashes)
 
-    def add(self, image_keys: Sequence[str], maps: Tensor) -> None:
-        """Offers every channel map of a batch.
+    def add(self, image_keys: Sequence[str], maps: Tensor, offered: Tensor | None = None) -> None:
+        """Offers the channel maps of a batch.
 
         Args:
             image_keys: B names that tell the images of the whole run apart, e.g. paths relative to the image root.
             maps: (B, C, H, W) floating point, on any device.
+            offered: bool (B, C), which of the maps; None: all.
 
         Raises:
             UserError: the maps' size differs from earlier ones', or a kept map holds values that are not finite.
         """
         hashes = np.concatenate([self._hash_channels(key, maps.shape[1]) for key in image_keys])
-        self._insert(hashes, maps.detach().flatten(0, 1), image_keys)
+        rows = maps.detach().flatten(0, 1)
+        if offered is not None:
+            chosen = offered.flatten()
+            hashes, rows = hashes[chosen.cpu().numpy()], rows[chosen]
+        self._insert(hashes, rows, image_keys)
         self.num_seen += len(hashes)
 
     def merge(self, other: "ChannelMapSample") -> None:

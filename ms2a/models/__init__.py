@@ -1,11 +1,12 @@
 """The detector, its head, the memory adapter, the foreground branch and the alignment losses, in mmdet's registries."""
 
-from ms2a.models.adapter import MemoryAdapter
+from ms2a.models.adapter import MemoryAdapter, VectorMemoryAdapter
 from ms2a.models.alignment import FeatureAlignment
 from ms2a.models.detector import MS2AYOLOX
 from ms2a.models.foreground import ForegroundBranch, foreground_mask
 from ms2a.models.head import MS2AYOLOXHead
 from ms2a.models.losses import CORALLoss, DomainAdversarialLoss, MMDLoss
+from ms2a.models.style import StyleMemory
 
 __all__ = [
     "CORALLoss",
@@ -16,5 +17,7 @@ __all__ = [
     "MS2AYOLOX",
     "MS2AYOLOXHead",
     "MemoryAdapter",
+    "StyleMemory",
+    "VectorMemoryAdapter",
     "foreground_mask",
 ]

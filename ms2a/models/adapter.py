@@ -7,7 +7,8 @@ from mmcv.runner import BaseModule
 from mmdet.models.builder import NECKS
 from torch import Tensor, nn
 
-from ms2a.adaptation import EfficientAdaptation
+from ms2a.adaptation import EfficientAdaptation, VectorAdaptation
+from ms2a.errors import UserError
 from ms2a.memory import MemoryBank, read_prototypes
 
 
@@ -20,9 +21,12 @@ class MemoryAdapter(BaseModule):
         memory: arguments of :class:`ms2a.memory.MemoryBank`, and optionally ``files``: the memory file of each
             domain (``NAME_cluster.pth``), read once when the weights are initialised for training. A trained
             checkpoint holds the memory, so testing needs no file.
+        prototypes: ``"stored"``, those of the files; or, as controls, ``"random"``, noise of the same mean and variance
+            as the stored ones of each domain and level, or ``"none"``, zeros: only the learned residual is left.
         num_layers: adaptation layers per level.
         query: which side asks, ``"feature"`` or ``"memory"``; see :class:`ms2a.adaptation.AdaptationLayer`.
         num_heads: attention heads.
+        zero_init: start exactly at the detector without memory, see :class:`ms2a.adaptation.EfficientAdaptation`.
         init_cfg: as everywhere in mmcv.
     """
 
@@ -30,19 +34,29 @@ class MemoryAdapter(BaseModule):
         self,
         channels: int,
         memory: dict,
+        prototypes: str = "stored",
         num_layers: int = 2,
         query: str = "feature",
         num_heads: int = 8,
+        zero_init: bool = False,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
+        if prototypes not in ("stored", "random", "none"):
+            raise ValueError(f"prototypes is {prototypes!r}, expected 'stored', 'random' or 'none'")
+        self.prototypes = prototypes
         memory = dict(memory)
         self.memory_files = memory.pop("files", None) or {}
         self.memory = MemoryBank(**memory)
         self.levels = nn.ModuleList(
-            EfficientAdaptation(channels, self.memory.num_prototypes, num_layers, query, num_heads)
+            EfficientAdaptation(channels, self.memory.num_prototypes, num_layers, query, num_heads, zero_init)
             for _ in self.memory.sizes_hw
         )
+
+    @property
+    def domains(self) -> list[str]:
+        """The domains whose memory can be read."""
+        return self.memory.domains
 
     def init_weights(self) -> None:
         """Initialises the layers and fills the memory from its files.
@@ -52,7 +66,12 @@ class MemoryAdapter(BaseModule):
         """
         super().init_weights()
         for domain, path in self.memory_files.items():
-            self.memory.load_prototypes(domain, read_prototypes(path))
+            stored = read_prototypes(path)
+            if self.prototypes == "random":
+                stored = [torch.randn_like(maps) * maps.std() + maps.mean() for maps in stored]
+            elif self.prototypes == "none":
+                stored = [torch.zeros_like(maps) for maps in stored]
+            self.memory.load_prototypes(domain, stored)
 
     def forward(self, maps: Sequence[Tensor], domains: Sequence[str]) -> tuple[Tensor, ...]:
         """Adapts the neck maps; what depends on memory alone is computed once per domain present.
@@ -71,6 +90,54 @@ class MemoryAdapter(BaseModule):
         domain_index = torch.tensor([present.index(domain) for domain in domains], device=maps[0].device)
         adapted = []
         for level, (adapt, feature) in enumerate(zip(self.levels, maps, strict=True)):
-            memory = torch.stack([self.memory(domain, level) for domain in present])  # (D, K, h, w)
+            memory = torch.stack([self._read(domain, level) for domain in present])
             adapted.append(adapt(feature, memory, domain_index))
         return tuple(adapted)
+
+    def _read(self, domain: str, level: int) -> Tensor:
+        """(K, h, w)."""
+        return self.memory(domain, level)
+
+
+@NECKS.register_module()
+class VectorMemoryAdapter(MemoryAdapter):
+    """A :class:`MemoryAdapter` whose prototypes are feature vectors, of foreground and background apart.
+
+    Args:
+        channels: C of the neck maps.
+        memory: ``domains``, ``num_prototypes`` (K of each kind), optionally ``residual``, ``residual_std`` and
+            ``files``: for every domain NAME the files of ``NAME_foreground`` and ``NAME_background``, see
+            ``extract_fea_fewshot.py --prototype vector``.
+        prototypes: as in :class:`MemoryAdapter`.
+        num_levels: neck maps.
+        num_heads: attention heads.
+        init_cfg: as everywhere in mmcv.
+    """
+
+    KINDS = ("foreground", "background")
+
+    def __init__(
+        self,
+        channels: int,
+        memory: dict,
+        prototypes: str = "stored",
+        num_levels: int = 3,
+        num_heads: int = 4,
+        init_cfg: dict | None = None,
+    ):
+        self._domains = list(memory["domains"])
+        kinds = [f"{domain}_{kind}" for domain in self._domains for kind in self.KINDS]
+        memory = {**memory, "domains": kinds, "sizes_hw": [(channels, 1)] * num_levels}
+        super().__init__(channels, memory, prototypes, num_layers=0, init_cfg=init_cfg)
+        self.levels = nn.ModuleList(VectorAdaptation(channels, num_heads) for _ in range(num_levels))
+
+    @property
+    def domains(self) -> list[str]:
+        """The domains whose memory can be read."""
+        return self._domains
+
+    def _read(self, domain: str, level: int) -> Tensor:
+        """(2, K, C)."""
+        if domain not in self._domains:
+            raise UserError(f"unknown domain {domain!r}; the memory knows {', '.join(self._domains)}")
+        return torch.stack([self.memory(f"{domain}_{kind}", level)[..., 0] for kind in self.KINDS])

@@ -4,12 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import torch
 from mmdet.models.builder import DETECTORS, build_head, build_neck
 from mmdet.models.detectors import YOLOX
 from torch import Tensor, nn
 
 from ms2a.errors import UserError
 from ms2a.models.alignment import FeatureAlignment
+from ms2a.models.self_training import SelfTraining
+from ms2a.models.style import attach
 
 
 @dataclass
@@ -18,6 +21,7 @@ class _BatchInFlight:
 
     domains: list[str]
     boxes: list[Tensor] = field(default_factory=list)
+    styles: tuple[Tensor, Tensor] | None = None
     c5: Tensor | None = None
     neck: Sequence[Tensor] = ()
     adapted: Sequence[Tensor] = ()
@@ -34,6 +38,9 @@ class MS2AYOLOX(YOLOX):
         adapter: config of the :class:`~ms2a.models.MemoryAdapter`, or None.
         foreground: config of the :class:`~ms2a.models.ForegroundBranch`, or None.
         alignment: configs of :class:`~ms2a.models.FeatureAlignment`, each adding one loss, or None.
+        self_training: arguments of :class:`~ms2a.models.self_training.SelfTraining`, or None. The data set must be a
+            :class:`~ms2a.datasets.SelfTrainingDataset`.
+        style: config of the :class:`~ms2a.models.StyleMemory`, or None. Used in training only.
         default_domain: the target; images that name no domain belong to it when testing.
         **kwargs: see mmdet's ``YOLOX``.
     """
@@ -44,6 +51,8 @@ class MS2AYOLOX(YOLOX):
         adapter: dict | None = None,
         foreground: dict | None = None,
         alignment: Sequence[dict] | None = None,
+        self_training: dict | None = None,
+        style: dict | None = None,
         default_domain: str | None = None,
         **kwargs,
     ):
@@ -51,13 +60,17 @@ class MS2AYOLOX(YOLOX):
         self.adapter = build_neck(adapter) if adapter else None
         self.foreground = build_head(foreground) if foreground else None
         self.alignment = nn.ModuleList(FeatureAlignment(**config) for config in alignment or ())
+        self.self_training = SelfTraining(**self_training) if self_training else None
+        self.style = build_neck(style) if style else None
         self.default_domain = default_domain
         self._batch: _BatchInFlight | None = None
+        if self.style:
+            attach(self.style, self.backbone, lambda: self._batch and self._batch.styles)
 
     @property
     def domains(self) -> list[str]:
         """The domains the memory knows; empty for a plain YOLOX."""
-        return self.adapter.memory.domains if self.adapter else []
+        return self.adapter.domains if self.adapter else []
 
     def start_epoch(self, iteration: int) -> None:
         """Draws the size that an epoch starts with, so that a resumed run sees the same sizes.
@@ -79,9 +92,19 @@ class MS2AYOLOX(YOLOX):
         batch.adapted = self.adapter(batch.neck, batch.domains) if self.adapter else batch.neck
         return batch.adapted
 
-    def forward_train(self, img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore=None):
-        """As in mmdet, with the losses of the foreground branch and of the alignments."""
+    def forward_train(self, img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore=None, **unlabelled):
+        """As in mmdet, with the losses of the foreground branch and of the alignments.
+
+        In self-training ``unlabelled_weak``, ``unlabelled_strong`` and ``unlabelled_metas`` come too; strong views with
+        a pseudo-label join the batch.
+        """
+        if self.self_training and self._progress_in_iter >= self.self_training.start_iter:
+            img, img_metas, gt_bboxes, gt_labels = self._with_pseudo_labels(
+                img, img_metas, gt_bboxes, gt_labels, **unlabelled
+            )
         with self._reading(img_metas) as batch:
+            if self.style:
+                batch.styles = self.style.draw(batch.domains, img.device)
             losses = super().forward_train(img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore)
             if self.foreground:
                 losses["loss_foreground"] = self.foreground.loss(batch.c5, batch.boxes)
@@ -99,6 +122,14 @@ class MS2AYOLOX(YOLOX):
         """As in mmdet; the views of an image share its domain."""
         with self._reading(img_metas[0]):
             return super().aug_test(imgs, img_metas, rescale)
+
+    def _with_pseudo_labels(
+        self, img, img_metas, gt_bboxes, gt_labels, unlabelled_weak, unlabelled_strong, unlabelled_metas
+    ):
+        views, metas, boxes, labels = self.self_training.pseudo_labelled(
+            self, unlabelled_weak, unlabelled_strong, unlabelled_metas
+        )
+        return torch.cat([img, views]), [*img_metas, *metas], [*gt_bboxes, *boxes], [*gt_labels, *labels]
 
     def _preprocess(self, img, gt_bboxes):
         img, gt_bboxes = super()._preprocess(img, gt_bboxes)

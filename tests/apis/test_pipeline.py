@@ -94,6 +94,16 @@ def test_a_failed_step_stops_the_pipeline_and_is_tried_again(tmp_path, runner):
     assert runs(tmp_path, "two") == 1
 
 
+def test_a_quiet_runner_writes_logs_and_hands_on_the_environment(tmp_path, capfd):
+    code = "import os; print(os.environ['COLOUR'])"
+    quiet = Runner(tmp_path, lambda *_, **__: None, {"COLOUR": "blue"}, quiet=True)
+    quiet.run([Step("one", ["-c", code])])
+    assert (tmp_path / "steps" / "one.log").read_text() == "blue\n"
+    with pytest.raises(UserError, match=r"step two failed \(see .*two\.log\)"):
+        quiet.run([Step("two", ["-c", "print('lost'); raise SystemExit(1)"])])
+    assert capfd.readouterr().out == ""
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_pipeline_leaves_no_process_behind_and_goes_on(tmp_path, how):
     child = (
@@ -115,7 +125,8 @@ def test_a_killed_pipeline_leaves_no_process_behind_and_goes_on(tmp_path, how):
     _wait_for(lambda: not _alive(pid))
     assert json.loads((tmp_path / "steps" / "one.json").read_text())["state"] == "started"
     subprocess.run([sys.executable, "-c", script], env=environment, check=True, stdout=subprocess.DEVNULL)
-    assert json.loads((tmp_path / "steps" / "one.json").read_text())["state"] == "done"
+    record = json.loads((tmp_path / "steps" / "one.json").read_text())
+    assert (record["state"], record["attempts"]) == ("done", 2)
 
 
 def _wait_for(condition, seconds=30):

@@ -252,3 +252,17 @@ def test_an_error_in_a_loader_worker_is_one_line():
     loader = torch.utils.data.DataLoader(FailingDataset(), num_workers=1)
     with pytest.raises(UserError, match="^image a.png is unreadable$"), one_line_worker_errors():
         next(iter(loader))
+
+
+@pytest.mark.parametrize("stage", ["one", "two"])
+def test_strict_training_stops_at_an_unreadable_image(folder, stage_two, tmp_path, stage):
+    data = tmp_path / "data"
+    shutil.copytree(folder / "data", data)
+    (data / "day" / "images" / "001.png").write_bytes(b"no image")
+    path = stage_two if stage == "two" else folder / "base.py"
+    options = settings(**{f"data_roots.{domain}": str(data / domain) for domain in ("day", "night")})
+    cfg = load_config(path, options)
+    train(cfg, work_dir=tmp_path / "lenient", device="cpu", validate=False)
+    assert "skipped unreadable image" in log_of(tmp_path / "lenient")
+    with pytest.raises(UserError, match=r"image .*001\.png .* is missing or unreadable"):
+        train(cfg, work_dir=tmp_path / "strict", device="cpu", validate=False, strict=True)

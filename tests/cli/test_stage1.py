@@ -194,3 +194,46 @@ def test_a_truncated_and_a_malicious_feature_file_are_refused(folder, features, 
     with pytest.raises(UserError, match=r"night\.pth was refused"):
         cluster(["--fea_root_path", tmp_path, "--depart", "night", "--n_clusters", 5])
     assert [path.name for path in tmp_path.iterdir()] == ["night.pth"]
+
+
+def test_vectors_of_foreground_and_background_against_a_plain_loop(folder, tmp_path, monkeypatch):
+    # What random weights find is no box that a loop could check.
+    monkeypatch.setattr(
+        "ms2a.apis.extract._found_boxes",
+        lambda model, maps, shape: [torch.tensor([[10.0, 6.0, 50.0, 42.0]])] * shape[0],
+    )
+    common = ["--config", folder / "base.py", "--checkpoint", folder / "base.pth", "--out_path", tmp_path]
+    common += ["--device", "cpu", "--workers", 0, "--max-samples", 0, "--prototype", "vector"]
+    extract(["--depart", "night", "--img", folder / "night/images", *common])
+    kinds = [torch.load(tmp_path / f"night_{kind}.pth", weights_only=True) for kind in ("foreground", "background")]
+
+    model = build_model(load_config(folder / "base.py"), folder / "base.pth")
+    expected = [[], []]
+    for path in sorted((folder / "night" / "images").iterdir()):
+        image = torch.from_numpy(cv2.imread(str(path))).permute(2, 0, 1)[None].float()
+        with torch.no_grad():
+            level = model.neck(model.backbone(image))[0][0]
+        for row in range(8):
+            for column in range(12):
+                x, y = 8 * column + 4, 8 * row + 4
+                expected[0 if 10 <= x < 50 and 6 <= y < 42 else 1].append(level[:, row, column])
+    for found, wanted in zip(kinds, expected, strict=True):
+        assert found["feats1"].shape == (len(wanted), CHANNELS, 1)
+        distances = torch.cdist(
+            found["feats1"][..., 0], torch.stack(wanted), compute_mode="donot_use_mm_for_euclid_dist"
+        )
+        assert distances.min(1).values.max() < 1e-2
+
+    cluster(["--fea_root_path", tmp_path, "--n_clusters", 2, "--depart", "night_background", "--device", "cpu"])
+    prototypes = read_prototypes(tmp_path / "night_background_cluster.pth")
+    assert [tuple(level.shape) for level in prototypes] == [(2, CHANNELS, 1)] * 3
+
+
+def test_a_detector_that_finds_nothing_has_no_foreground_vectors(folder, tmp_path):
+    found = "ms2a.apis.extract._found_boxes"
+    common = ["--config", folder / "base.py", "--checkpoint", folder / "base.pth", "--out_path", tmp_path]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(found, lambda model, maps, shape: [torch.zeros(0, 4)] * shape[0])
+        with pytest.raises(UserError, match="no foreground"):
+            extract(["--depart", "night", "--img", folder / "night/images", *common, "--prototype", "vector"])
+    assert not list(tmp_path.iterdir())

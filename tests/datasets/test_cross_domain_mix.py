@@ -187,3 +187,25 @@ def test_copy_paste_outside_the_mixing_data_set_is_explained(config):
 def test_mosaic_within_a_data_set_of_one_domain(config):
     stock = dict(type="MultiImageMixDataset", dataset=config["domains"][0]["dataset"], pipeline=MIX[1:])
     assert build_dataset(stock)[0]["img"].shape == (128, 128, 3)
+
+
+def test_an_epoch_has_as_many_samples_as_asked_for(config):
+    config["domains"][0]["samples"], config["domains"][1]["samples"] = 12, 5
+    dataset = build_dataset(config)
+    assert len(dataset) == len(dataset.flag) == 17
+    drawn = [dataset.dataset[index]["ori_filename"] for index in range(17)]
+    assert drawn[:5] == drawn[5:10] and drawn[10:12] == drawn[:2]
+    assert drawn[12:14] == drawn[14:16] and drawn[16] == drawn[12]
+
+
+def test_a_domain_without_samples_is_left_out(config):
+    config["domains"][0]["samples"] = 0
+    config["skip_type_keys"] = ["CrossDomainCopyPaste"]
+    dataset = build_dataset(config)
+    assert len(dataset) == 6 and dataset[0]["domain"] == "fog"
+
+
+def test_fewer_samples_than_images_would_hide_some(config):
+    config["domains"][0]["samples"] = 4
+    with pytest.raises(UserError, match="samples=4 of a domain: expected a number of at least its 5 images"):
+        build_dataset(config)

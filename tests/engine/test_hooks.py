@@ -9,7 +9,14 @@ from mmcv.runner import HOOKS
 from mmcv.utils import build_from_cfg
 from torch import nn
 
-from ms2a.engine import EpochSeedHook, FrozenBatchNormHook, MemoryEMAHook, ModeSwitchHook, freeze_all_but
+from ms2a.engine import (
+    EpochSeedHook,
+    FrozenBatchNormHook,
+    MemoryEMAHook,
+    ModeSwitchHook,
+    PreciseNormHook,
+    freeze_all_but,
+)
 from ms2a.errors import UserError
 from ms2a.memory import MemoryBank
 
@@ -160,3 +167,41 @@ def test_processes_without_a_loader_seed_share_the_runs_order():
     )
     EpochSeedHook(seed=7).before_train_epoch(runner)
     assert sampler.seed == 7
+
+
+def test_precise_norm_takes_means_over_the_data_set():
+    """Against statistics computed by hand, whatever the momentum; other parts and the weights stay."""
+    images = torch.rand(6, 3, 4, 4) * torch.arange(1, 7)[:, None, None, None]
+
+    class Runs(Detector):
+        def forward(self, return_loss, img):
+            return self.backbone(img)
+
+    class Images(torch.utils.data.Dataset):
+        flag = np.zeros(len(images), np.uint8)
+
+        def __init__(self, **_):
+            super().__init__()
+
+        def __len__(self):
+            return len(images)
+
+        def __getitem__(self, index):
+            return dict(img=images[index])
+
+    from mmdet.datasets import DATASETS
+
+    DATASETS.register_module(name="SixImages", module=Images, force=True)
+    torch.manual_seed(0)
+    model = Runs().train()
+    weights = {name: value.clone() for name, value in model.named_parameters()}
+    PreciseNormHook(dict(type="SixImages"), batch_size=2).after_train_epoch(SimpleNamespace(model=model))
+    maps = model.backbone[0](images).detach()
+    batches = maps.view(3, 2, 4, 4, 4)
+    norm = model.backbone[1]
+    torch.testing.assert_close(norm.running_mean, maps.mean((0, 2, 3)))
+    variances = batches.transpose(1, 2).flatten(2).var(2).mean(0)  # mean over batches of each one's variance
+    torch.testing.assert_close(norm.running_var, variances)
+    assert norm.momentum == 0.1 and model.training
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(value, weights[name])

@@ -139,3 +139,11 @@ def test_permute_rows_in_place():
     expected = torch.cat([rows[:10][torch.from_numpy(order)], rows[10:]])
     _permute_rows(rows, order)
     assert torch.equal(rows, expected)
+
+
+def test_only_the_offered_maps_are_sampled():
+    offered = torch.tensor([[True, False, True, False, False, False], [False] * 6])
+    sample = ChannelMapSample(0, seed=0, level=0)
+    sample.add(["1", "2"], _maps(["1", "2"]), offered)
+    assert sorted(sample.rows()[:, 0, 0].tolist()) == [100, 102]
+    assert sample.num_seen == 2

@@ -5,14 +5,17 @@ _base_ = "./single_domain.py"
 affine_scale = (0.5, 2)
 source_times = 1
 target_times = 10
+# Or so many images an epoch, whatever the size of the data set; 0 leaves the domain out.
+source_samples = None
+target_samples = None
 
 data = dict(
     train=dict(
         _delete_=True,
         type="CrossDomainMixDataset",
         domains=[
-            dict(dataset="${source_train}", times="${source_times}"),
-            dict(dataset="${target_train}", times="${target_times}"),
+            dict(dataset="${source_train}", times="${source_times}", samples="${source_samples}"),
+            dict(dataset="${target_train}", times="${target_times}", samples="${target_samples}"),
         ],
         pipeline=[
             dict(type="CrossDomainCopyPaste"),

@@ -18,7 +18,7 @@ source_train = dict(
     ann_file="train.json",
     img_prefix="images",
     filter_empty_gt=False,
-    pipeline="${load_pipeline}",
+    pipeline="${source_pipeline}",
 )
 target_train = dict(
     type="DomainCocoDataset",
@@ -48,11 +48,12 @@ target_test = dict(
 )
 test_sets = ["${target_test}", "${source_val}"]  # the target comes first
 
+unlabelled_images = dict(img="${data_roots.target}/unlabelled")
 # Stage I: the images it reads (a folder, or a COCO file and its image folder; labels are not used) and what it
 # writes with the detector of the base stage.
 memory_images = dict(
     source=dict(img="${data_roots.source}/train.json", img_root="${data_roots.source}/images"),
-    target=dict(img="${data_roots.target}/unlabelled"),
+    target="${unlabelled_images}",
 )
 memory_dir = "work_dirs/yolox_fs_n_custom_base/memory"
 memory_files = dict(source="${memory_dir}/source_cluster.pth", target="${memory_dir}/target_cluster.pth")

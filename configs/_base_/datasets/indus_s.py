@@ -16,7 +16,7 @@ source_train = dict(
     ann_file="S/annotations/train.json",
     img_prefix="S/images",
     filter_empty_gt=False,
-    pipeline="${load_pipeline}",
+    pipeline="${source_pipeline}",
 )
 source_val = dict(
     type="DomainCocoDataset",

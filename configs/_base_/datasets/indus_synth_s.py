@@ -17,7 +17,7 @@ source_train = dict(
     ann_file="s/train.json",
     img_prefix="s/images",
     filter_empty_gt=False,
-    pipeline="${load_pipeline}",
+    pipeline="${source_pipeline}",
 )
 source_val = dict(
     type="DomainCocoDataset",

@@ -16,13 +16,15 @@ target_train = dict(
     filter_empty_gt=False,
     pipeline="${load_pipeline}",
 )
+target_pool = "t1/pool.json"  # all its labels
 test_sets = ["${t1_test}", "${source_val}"]  # the target comes first
 
+unlabelled_images = dict(img="${data_roots.indus_synth}/t1/unlabelled")
 # Stage I: the images it reads (a folder, or a COCO file and its image folder; labels are not used) and what it
 # writes with the detector of the base stage.
 memory_images = dict(
     indus_synth_s=dict(img="${data_roots.indus_synth}/s/train.json", img_root="${data_roots.indus_synth}/s/images"),
-    indus_synth_t1=dict(img="${data_roots.indus_synth}/t1/unlabelled"),
+    indus_synth_t1="${unlabelled_images}",
 )
 memory_dir = "work_dirs/yolox_fs_n_128x320_indus_synth_base/memory"
 memory_files = dict(

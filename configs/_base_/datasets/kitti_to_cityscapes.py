@@ -17,7 +17,7 @@ source_train = dict(
     ann_file="annotations/train.json",
     img_prefix="images",
     filter_empty_gt=False,
-    pipeline="${load_pipeline}",
+    pipeline="${source_pipeline}",
 )
 target_train = dict(
     type="DomainCocoDataset",

@@ -9,6 +9,7 @@ affine_border = "${mosaic_border}"  # (0, 0) where Mosaic is left out
 batch_size = 1
 
 load_pipeline = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True)]
+source_pipeline = load_pipeline
 # mmdet's own keys and the name of the image's domain.
 meta_keys = (
     "filename",

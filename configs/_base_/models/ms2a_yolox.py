@@ -6,6 +6,7 @@ _base_ = "./yolox.py"
 # 'memory': the pooled memory asks the feature (the released weights): --cfg-options adapter_query=memory
 adapter_query = "feature"
 num_prototypes = 100
+zero_init = False  # True: start exactly at the base detector instead of replacing its neck maps
 # Alignment losses are off; on, for example: [dict(loss=dict(type="MMDLoss", loss_weight=0.1), on="adapted")]
 alignment_losses = None
 nms = dict(type="soft_nms", iou_threshold=0.5)
@@ -17,6 +18,7 @@ model = dict(
         channels="${channels}",
         query="${adapter_query}",
         num_layers=2,
+        zero_init="${zero_init}",
         memory=dict(
             domains=["${source_domain}", "${target_domain}"],
             num_prototypes="${num_prototypes}",

@@ -7,6 +7,7 @@ optimizer = dict(
     type="AdamW",
     lr="${lr}",
     weight_decay=0.02,
+    fused=True,
     constructor="PlainNormConstructor",
     paramwise_cfg=dict(
         norm_decay_mult=0.0,

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ms2a.artefacts import read_json, write_json
+from ms2a.artefacts import provenance, read_json, write_json
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.indus_synth.scenes import IMAGE_HW, render_scene
 from ms2a.errors import UserError
@@ -88,7 +88,7 @@ def make_benchmark(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _write(partial, seed, sizes, workers or os.cpu_count() or 1, progress)
-        write_json(meta, partial / "meta.json")
+        write_json({**meta, "provenance": provenance(GENERATOR, seed)}, partial / "meta.json")
         shutil.rmtree(out, ignore_errors=True)
         partial.rename(out)
     finally:
@@ -98,7 +98,8 @@ def make_benchmark(
 
 def is_complete(out: Path, meta: dict[str, Any]) -> bool:
     """Whether a folder holds exactly the benchmark that ``meta`` describes, no image missing."""
-    if _read_meta(out) != meta:
+    found = _read_meta(out)
+    if {key: found.get(key) for key in meta} != meta:
         return False
     expected = {"s/images": meta["train"] + meta["val"]}
     for target in ("t1", "t2"):

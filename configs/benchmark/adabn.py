@@ -1,0 +1,21 @@
+"""Baseline: the base detector with batch norm statistics of the unlabelled target images."""
+
+_base_ = "./joint.py"
+
+title = "AdaBN"
+lr = 0.0  # the weights stay: what counts happens at the end of the one short epoch
+max_epochs = 1
+source_samples = 0
+target_samples = 50
+custom_hooks = [
+    dict(
+        type="PreciseNormHook",
+        dataset=dict(
+            type="ImageFolderDataset",
+            img="${unlabelled_images.img}",
+            domain="${target_domain}",
+            pipeline="${test_pipeline}",
+        ),
+        priority=49,
+    )
+]

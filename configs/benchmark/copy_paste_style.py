@@ -1,0 +1,6 @@
+"""Baseline: joint, with CopyPaste between the domains and source images in the target's colours."""
+
+_base_ = "./image_style.py"
+
+title = "joint + CopyPaste + image style"
+data = dict(train=dict(skip_type_keys=None))

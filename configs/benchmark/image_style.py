@@ -1,0 +1,10 @@
+"""Baseline: joint, half of the source images in the colours of an unlabelled target image."""
+
+_base_ = "./joint.py"
+
+title = "joint + image style"
+source_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations", with_bbox=True),
+    dict(type="TargetStyle", img="${unlabelled_images.img}", prob=0.5),
+]

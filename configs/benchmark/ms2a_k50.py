@@ -1,0 +1,7 @@
+"""Control: MS2A with 50 prototypes instead of 100."""
+
+_base_ = "./ms2a.py"
+
+title = "MS2A, K = 50"
+kind = "control"
+num_prototypes = 50

@@ -1,0 +1,20 @@
+"""MS2A, and pseudo-labels of a mean teacher in the unlabelled target images."""
+
+_base_ = [
+    "../_base_/models/size_n.py",
+    "../_base_/models/ms2a_yolox.py",
+    "../_base_/datasets/input_128x320.py",
+    "../_base_/datasets/indus_synth_t1.py",
+    "../_base_/datasets/self_training.py",
+    "../_base_/schedules/adaptation.py",
+    "../_base_/default_runtime.py",
+]
+
+title = "MS2A + mean teacher"
+kind = "method"
+batch_size = 8
+workers_per_gpu = 1
+source_samples = 400
+target_samples = 240
+nms = dict(type="nms", iou_threshold=0.6)
+model = dict(self_training=dict(score_thr=0.5, start_iter=80))

@@ -1,0 +1,6 @@
+"""MS2A in the direction of the released weights: windows of the memory ask."""
+
+_base_ = "./ms2a.py"
+
+title = "MS2A, memory asks"
+adapter_query = "memory"

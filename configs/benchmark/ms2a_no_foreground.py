@@ -1,0 +1,7 @@
+"""Control: MS2A without the foreground branch."""
+
+_base_ = "./ms2a.py"
+
+title = "MS2A, no foreground loss"
+kind = "control"
+model = dict(foreground=None)

@@ -1,0 +1,16 @@
+"""MS2A that starts at the base detector, with source features in the styles of the target's memory."""
+
+_base_ = "./ms2a_zero_init.py"
+
+title = "MS2A, zero init + memory style"
+num_styles = 20
+style_file = "${memory_dir}/${target_domain}_style_cluster.pth"
+model = dict(
+    style=dict(
+        type="StyleMemory",
+        domain="${target_domain}",
+        channels=(16, 32),
+        num_styles="${num_styles}",
+        file="${style_file}",
+    )
+)

@@ -1,0 +1,6 @@
+"""Baseline: the base detector as it is."""
+
+_base_ = "./joint.py"
+
+title = "source only"
+max_epochs = 0  # tested without training

@@ -1,0 +1,7 @@
+"""Baseline: the base detector trained on with the few target images alone."""
+
+_base_ = "./joint.py"
+
+title = "target only"
+source_samples = 0
+target_samples = 640

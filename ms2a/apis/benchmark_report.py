@@ -1,0 +1,133 @@
+"""Tables and plots of a benchmark's results."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from scipy import stats
+
+from ms2a.artefacts import atomic_path, write_text
+
+matplotlib.use("Agg")
+
+KINDS = ("bound", "baseline", "method", "control")
+COLUMNS = ("target mAP", "target mAP_50", "source mAP", "source mAP_50")
+DECIDING = "target mAP_50"
+"""The score that the best baseline is chosen by and that differences are of."""
+
+
+def write_report(lines: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    """Writes ``report.md`` and a plot for each task and number of annotated images.
+
+    Args:
+        lines: from :func:`ms2a.apis.benchmark.read_results`.
+        folder: where to.
+
+    Returns:
+        the text of the report.
+    """
+    groups = sorted({(line["task"], line["shots"]) for line in lines if line["kind"] != "bound"})
+    sections = []
+    for task, shots in groups:
+        chosen = [line for line in lines if line["task"] == task and line["shots"] == shots]
+        rows = summarise(chosen)
+        sections.append(_table(f"{task}, {shots} annotated images", rows))
+        _plot(rows, f"{task}, {shots} annotated images", folder / f"{task}_{shots}.png")
+    text = "\n".join(sections)
+    write_text(text, folder / "report.md")
+    return text
+
+
+def summarise(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row a method: means, deviations and the paired difference to the best baseline.
+
+    Args:
+        lines: results of one task and one number of annotated images.
+
+    Returns:
+        rows with ``title``, ``kind``, ``seeds``, for each score ``(mean, standard deviation)``, ``difference`` (mean,
+        half of the 95 % interval by Student's t over the seeds both have; NaN with fewer than two) and ``seconds``,
+        by kind and then by rising score.
+    """
+    by_method: dict[str, dict[int, Mapping]] = {}
+    for line in lines:
+        by_method.setdefault(line["method"], {})[line["seed"]] = line
+    baselines = [name for name, runs in by_method.items() if _any(runs)["kind"] == "baseline"]
+    best = max(baselines, key=lambda name: np.mean(_scores(by_method[name], DECIDING)), default=None)
+    rows = []
+    for name, runs in by_method.items():
+        line = _any(runs)
+        rows.append(
+            {
+                "method": name,
+                "title": line["title"],
+                "kind": line["kind"],
+                "seeds": len(runs),
+                "difference": paired_difference(runs, by_method[best]) if best and best != name else None,
+                "seconds": float(np.mean([run["adaptation_seconds"] for run in runs.values()])),
+                **{column: _mean_and_deviation(_scores(runs, column)) for column in COLUMNS},
+            }
+        )
+    return sorted(rows, key=lambda row: (KINDS.index(row["kind"]), row[DECIDING][0]))
+
+
+def paired_difference(runs: Mapping[int, Mapping], others: Mapping[int, Mapping]) -> tuple[float, float]:
+    """Mean difference of the deciding score over common seeds, and half of its 95 % interval (Student's t)."""
+    differences = [
+        runs[seed]["metrics"][DECIDING] - others[seed]["metrics"][DECIDING] for seed in runs if seed in others
+    ]
+    if len(differences) < 2:
+        return (float(np.mean(differences)) if differences else float("nan")), float("nan")
+    error = stats.sem(differences)
+    return float(np.mean(differences)), float(stats.t.ppf(0.975, len(differences) - 1) * error)
+
+
+def _any(runs: Mapping[int, Mapping]) -> Mapping:
+    return next(iter(runs.values()))
+
+
+def _scores(runs: Mapping[int, Mapping], column: str) -> list[float]:
+    return [run["metrics"].get(column, float("nan")) for run in runs.values()]
+
+
+def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+def _table(title: str, rows: Sequence[Mapping]) -> str:
+    seeds = sorted({row["seeds"] for row in rows})
+    lines = [f"### {title}, {'–'.join(map(str, seeds))} seeds", ""]
+    lines.append("| | target mAP | target mAP50 | source mAP | source mAP50 | mAP50 to best baseline | adaptation |")
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+    kind = None
+    for row in rows:
+        if row["kind"] != kind:
+            kind = row["kind"]
+            lines.append(f"| **{kind}** | | | | | | |")
+        cells = [_spread(row[column]) for column in COLUMNS]
+        difference = "best" if row["difference"] is None else "{:+.1f} ± {:.1f}".format(*row["difference"])
+        lines.append(f"| {row['title']} | {' | '.join(cells)} | {difference} | {row['seconds']:.0f} s |")
+    return "\n".join(lines).replace("nan", "–") + "\n"
+
+
+def _spread(value: tuple[float, float]) -> str:
+    return "{:.1f} ± {:.1f}".format(*value)
+
+
+def _plot(rows: Sequence[Mapping], title: str, path: Path) -> None:
+    from matplotlib import pyplot
+
+    colours = dict(zip(KINDS, ("0.6", "tab:blue", "tab:red", "tab:orange"), strict=True))
+    figure, axes = pyplot.subplots(figsize=(8, 0.3 * len(rows) + 1.2), layout="constrained")
+    places = np.arange(len(rows))
+    means = [row[DECIDING][0] for row in rows]
+    deviations = np.nan_to_num([row[DECIDING][1] for row in rows])
+    axes.barh(places, means, xerr=deviations, color=[colours[row["kind"]] for row in rows], ecolor="0.2")
+    axes.set_yticks(places, [row["title"] for row in rows])
+    axes.set_xlabel("target mAP50 (mean and standard deviation over seeds)")
+    axes.set_title(title)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+    pyplot.close(figure)

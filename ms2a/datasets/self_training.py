@@ -1,0 +1,65 @@
+"""Labelled images, each accompanied by an unlabelled one of the target."""
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+from mmdet.datasets import DATASETS
+from mmdet.datasets.pipelines import Compose
+
+from ms2a.datasets.cross_domain_mix import CrossDomainMixDataset
+from ms2a.datasets.image_folder import ImageFolderDataset
+from ms2a.errors import UserError
+
+
+@DATASETS.register_module()
+class SelfTrainingDataset(CrossDomainMixDataset):
+    """A :class:`CrossDomainMixDataset` whose items also hold a random unlabelled image in two views.
+
+    The views share their geometry: boxes found in the weak view are those of the strong one. They are the keys
+    ``unlabelled_weak`` and ``unlabelled_strong``, (3, H, W) like ``img``, and ``unlabelled_metas``.
+
+    Args:
+        *args: see :class:`CrossDomainMixDataset`.
+        unlabelled: arguments of :class:`~ms2a.datasets.image_folder.ImageFolderDataset` without its pipeline.
+        geometry: transforms of both views, the loading of the image included.
+        distortion: transforms of the strong view alone; they keep the geometry.
+        finish: transforms that format both views; they must leave ``img`` and ``img_metas``.
+        **kwargs: see :class:`CrossDomainMixDataset`.
+
+    Raises:
+        UserError: see the parents; or none of the unlabelled images can be read.
+    """
+
+    def __init__(
+        self,
+        *args,
+        unlabelled: dict,
+        geometry: Sequence[dict],
+        distortion: Sequence[dict],
+        finish: Sequence[dict],
+        **kwargs,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._unlabelled = ImageFolderDataset(**unlabelled, pipeline=geometry)
+        self._distortion, self._finish = Compose(distortion), Compose(finish)
+
+    def __getitem__(self, idx: int) -> dict:
+        item = super().__getitem__(idx)
+        view = self._draw()
+        strong = self._finish(self._distortion(copy.deepcopy(view)))
+        weak = self._finish(view)
+        return {
+            **item,
+            "unlabelled_weak": weak["img"],
+            "unlabelled_strong": strong["img"],
+            "unlabelled_metas": weak["img_metas"],
+        }
+
+    def _draw(self) -> dict:
+        """A random unlabelled image; an unreadable one gives way to another."""
+        for index in np.random.permutation(len(self._unlabelled)):
+            view = self._unlabelled[index]
+            if view is not None:
+                return view
+        raise UserError(f"none of the {len(self._unlabelled)} unlabelled images can be read")

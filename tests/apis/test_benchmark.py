@@ -1,0 +1,143 @@
+"""The benchmark's plan, its results file and its report."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmcv import Config
+
+from ms2a.apis.benchmark import ROOT, Run, _keep, prepare_run, read_results
+from ms2a.apis.benchmark_report import paired_difference, summarise, write_report
+from ms2a.errors import UserError
+
+T1, T2 = (ROOT / f"configs/yolox/yolox_fs_n_128x320_indus_synth_{t}_10_pretrain_mom_ft.py" for t in ("t1", "t2"))
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    monkeypatch.delenv("MS2A_DATA_ROOT", raising=False)
+
+
+def prepare(tmp_path, task=T1, method="joint", shots=10, seed=1):
+    return prepare_run(Run(task, method, shots, seed), tmp_path)
+
+
+def test_task_shots_and_seed_reach_the_methods_config(tmp_path):
+    item = prepare(tmp_path, T2, "ms2a", 30, 4)
+    source, target = item.config.data.train.domains
+    assert (source.dataset.ann_file, source.samples) == ("s/train.json", 400)
+    assert (target.dataset.ann_file, target.samples) == ("t2/split4_30.json", 240)
+    assert [part.ann_file for part in item.config.data.test.datasets] == ["t2/test.json", "s/val.json"]
+    assert item.config.model.default_domain == "indus_synth_t2"
+    assert item.shots == 30
+    memory = tmp_path / "indus_synth_s/seed4/memory/indus_synth_t2_map_k100"
+    assert item.config.model.adapter.memory.files == {
+        domain: str(memory / f"{domain}_cluster.pth") for domain in ("indus_synth_s", "indus_synth_t2")
+    }
+    written = Config.fromfile(item.folder / "config.py")
+    assert written.data.train == item.config.data.train
+
+
+def test_methods_keep_what_they_change_on_every_task(tmp_path):
+    style = prepare(tmp_path, T2, "image_style").config.data.train.domains[0].dataset.pipeline[-1]
+    assert (style.type, style.img) == ("TargetStyle", "data/indus_synth/t2/unlabelled")
+    oracle = prepare(tmp_path, T2, "oracle").config
+    assert oracle.data.train.domains[1].dataset.ann_file == "t2/pool.json"
+    unlabelled = prepare(tmp_path, T2, "mean_teacher").config.data.train.unlabelled
+    assert unlabelled == dict(img="data/indus_synth/t2/unlabelled", domain="indus_synth_t2")
+
+
+def test_swapped_memories_are_swapped(tmp_path):
+    files = prepare(tmp_path, method="ms2a_swapped_memory").config.model.adapter.memory.files
+    assert files["indus_synth_s"].endswith("indus_synth_t1_cluster.pth")
+    assert files["indus_synth_t1"].endswith("indus_synth_s_cluster.pth")
+
+
+def test_one_base_detector_for_all_methods_targets_and_shots_of_a_seed(tmp_path):
+    items = [
+        prepare(tmp_path, T1, "joint"),
+        prepare(tmp_path, T1, "ms2a", 50),
+        prepare(tmp_path, T2, "ms2a_vector"),
+        prepare(tmp_path, T2, "source_only", 30),
+    ]
+    assert len({item.shared[0] for item in map(_hashable, items)}) == 1
+    texts = set()
+    for task, shots in ((T1, 10), (T2, 30)):
+        prepare(tmp_path, task, "joint", shots)
+        texts.add((tmp_path / "indus_synth_s/seed1/configs/base.py").read_text())
+    assert len(texts) == 1
+    assert len(items[0].own) == 2 and len(items[3].own) == 1
+    assert str(tmp_path / "indus_synth_s/seed1/base/latest.pth") in items[3].own[0].command
+
+
+def _hashable(item):
+    step = item.shared[0]
+    return type("Item", (), {"shared": [(step.name, tuple(step.command))]})
+
+
+def test_clustering_writes_the_files_that_training_reads(tmp_path):
+    for method in ("ms2a", "ms2a_k10", "ms2a_vector"):
+        item = prepare(tmp_path, method=method)
+        extracted = [path.stem for step in item.shared[1:-1] for path in step.outputs]
+        cluster = item.shared[-1]
+        names = cluster.command[cluster.command.index("--depart") + 1 : cluster.command.index("--seed")]
+        assert names == extracted
+        assert sorted(map(str, cluster.outputs)) == sorted(item.config.model.adapter.memory.files.values())
+
+
+def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path):
+    with pytest.raises(UserError, match="unknown method 'magic'; known: adabn, adversarial"):
+        prepare(tmp_path, method="magic")
+
+
+def line(method, seed, score, kind="baseline", **more):
+    metrics = {"target mAP": score / 2, "target mAP_50": score, "source mAP": 30.0, "source mAP_50": 80.0}
+    return dict(task="t", method=method, title=method.upper(), kind=kind, shots=10, seed=seed, metrics=metrics) | {
+        "adaptation_seconds": 60.0,
+        **more,
+    }
+
+
+LINES = [line("joint", seed, score) for seed, score in ((1, 50.0), (2, 54.0), (3, 52.0))]
+LINES += [line("weak", seed, 40.0) for seed in (1, 2, 3)]
+LINES += [line("ours", seed, score, "method") for seed, score in ((1, 53.0), (2, 55.0), (3, 57.0))]
+
+
+def test_summary_against_hand_computed_values():
+    rows = {row["method"]: row for row in summarise(LINES)}
+    assert list(rows) == ["weak", "joint", "ours"]
+    assert rows["joint"]["target mAP_50"] == pytest.approx((52.0, 2.0))
+    assert rows["joint"]["difference"] is None
+    # Differences 3, 1, 5: mean 3, standard error 2 / sqrt(3), t(0.975, 2) = 4.303.
+    assert rows["ours"]["difference"] == pytest.approx((3.0, 4.303 * 2 / np.sqrt(3)), rel=1e-3)
+
+
+def test_differences_are_of_common_seeds_only():
+    ours = {1: LINES[6], 9: line("ours", 9, 99.0)}
+    mean, half = paired_difference(ours, {item["seed"]: item for item in LINES[:3]})
+    assert mean == 3.0 and np.isnan(half)
+
+
+def test_the_report_has_a_table_and_a_plot_for_each_task(tmp_path):
+    text = write_report(LINES + [dict(item, shots=30) for item in LINES[:3]], tmp_path)
+    assert "### t, 10 annotated images, 3 seeds" in text and "### t, 30 annotated images" in text
+    assert "| OURS | 27.5 ± 1.0 | 55.0 ± 2.0 | 30.0 ± 0.0 | 80.0 ± 0.0 | +3.0 ± 5.0 | 60 s |" in text
+    assert (tmp_path / "report.md").read_text() == text
+    assert (tmp_path / "t_10.png").stat().st_size > 5000
+
+
+def test_a_line_replaces_an_earlier_one_of_the_same_run(tmp_path):
+    path = tmp_path / "results.jsonl"
+    for item in (LINES[1], LINES[0], line("joint", 2, 60.0)):
+        _keep(item, path)
+    assert [(item["seed"], item["metrics"]["target mAP_50"]) for item in read_results(path)] == [(1, 50.0), (2, 60.0)]
+    assert all(json.loads(text) for text in path.read_text().splitlines())
+
+
+def test_a_results_file_that_is_not_one_is_refused(tmp_path):
+    with pytest.raises(UserError, match="does not exist; run tools/benchmark.py"):
+        read_results(tmp_path / "none.jsonl")
+    Path(tmp_path / "cut.jsonl").write_text('{"task": "t"')
+    with pytest.raises(UserError, match="is not valid JSON lines"):
+        read_results(tmp_path / "cut.jsonl")

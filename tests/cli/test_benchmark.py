@@ -1,0 +1,59 @@
+"""tools/benchmark.py on a tiny task of one's own."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from ms2a.errors import UserError
+from tests.tiny import ROOT, make_coco, tool
+
+
+def write_task(folder):
+    for name in ("a", "b", "b_test"):
+        make_coco(folder / name, n_images=8, seed=len(name))
+    part = {
+        name: dict(annotations=f"{name}/annotations.json", images=f"{name}/images") for name in ("a", "b", "b_test")
+    }
+    target = dict(domain="line_b", train=part["b"], num_annotated=3, unlabelled="b/images", test=part["b_test"])
+    source = dict(domain="line_a", train=part["a"], val=part["a"])
+    task = dict(name="tiny", classes=["part"], image_size=[64, 96], source=source, target=target, epochs=dict(base=6))
+    (folder / "task.yaml").write_text(yaml.safe_dump(task))
+    return folder / "task.yaml"
+
+
+@pytest.mark.slow
+def test_runs_are_lines_that_are_not_done_twice_and_make_a_report(tmp_path):
+    command = [sys.executable, "tools/benchmark.py", "--tasks", str(write_task(tmp_path)), "--seeds", "1", "2"]
+    command += ["--methods", "source_only", "adabn", "--work-dir", str(tmp_path / "work"), "--device", "cpu"]
+    command += ["--jobs", "2"]
+    first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
+    results = tmp_path / "work" / "results.jsonl"
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    assert [(line["method"], line["seed"]) for line in lines] == [
+        ("adabn", 1), ("adabn", 2), ("source_only", 1), ("source_only", 2)
+    ]  # fmt: skip
+    for line in lines:
+        assert (line["task"], line["shots"], line["kind"]) == ("line_b", 3, "baseline")
+        assert set(line["metrics"]) == {"target mAP", "target mAP_50", "source mAP", "source mAP_50"}
+        assert line["peak_mib"] > 100 and line["provenance"]["versions"]["torch"]
+    assert "### line_b, 3 annotated images, 2 seeds" in first.stdout
+    assert (tmp_path / "work" / "line_b_3.png").exists()
+
+    checkpoint = tmp_path / "work" / "task" / "seed2" / "base" / "latest.pth"
+    before = checkpoint.stat().st_mtime_ns
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert second.returncode == 0
+    assert checkpoint.stat().st_mtime_ns == before
+    assert [json.loads(line)["metrics"] for line in results.read_text().splitlines()] == [
+        line["metrics"] for line in lines
+    ]
+
+
+def test_a_task_file_says_itself_how_many_images_are_annotated(tmp_path):
+    task = write_task(tmp_path)
+    with pytest.raises(UserError, match="leave out --shots"):
+        tool("tools/benchmark.py")(["--tasks", task, "--shots", 10, "--seeds", 1, "--work-dir", tmp_path / "work"])

@@ -1,0 +1,54 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from ms2a.adaptation.attention import attention_weights, multi_head_attention
+from ms2a.errors import UserError
+from ms2a.visualization.memory import attention_sheet, prototype_sheet
+from tests.tiny import make_checkpoint, make_config, make_domains, make_memory, tool
+
+show_memory = tool("tools/show_memory.py")
+
+
+def test_weights_are_those_that_attention_reads_by():
+    query, key, value = torch.randn(2, 5, 8), torch.randn(2, 7, 8), torch.randn(2, 7, 8)
+    weights = attention_weights(query, key, 2)
+    torch.testing.assert_close(weights.sum(3), torch.ones(2, 2, 5))
+    read = [weights[:, head] @ value[..., 4 * head : 4 * head + 4] for head in range(2)]
+    torch.testing.assert_close(torch.cat(read, dim=2), multi_head_attention(query, key, value, 2))
+
+
+def test_every_prototype_has_a_cell_scaled_to_its_own_range():
+    maps = np.zeros((3, 4, 10), np.float32)
+    maps[1, 0, 0], maps[2, 0, 0] = 1, 1000
+    sheet = prototype_sheet({"day": [maps]}, columns=3, width=96)
+    assert sheet.dtype == np.uint8 and sheet.shape[1] >= 96
+    assert np.array_equal(sheet[22:34, 32:62], sheet[22:34, 64:94])  # equal but for their strength
+    assert not np.array_equal(sheet[22:34, 0:30], sheet[22:34, 32:62])
+
+
+def test_the_most_read_window_is_the_brightest():
+    weights = np.full((100, 100), 1e-3, np.float32)
+    weights[23, 0] = 0.9
+    sheet = attention_sheet(np.zeros((100, 200, 3), np.uint8), weights, [(2, 3)])
+    heat = sheet[100:].astype(int).sum(2)
+    assert heat[5, 10] > heat[50, 100]
+
+
+def test_the_command_draws_prototypes_and_attention(tmp_path):
+    make_domains(tmp_path)
+    config = make_config(tmp_path / "two.py", tmp_path, memory=make_memory(tmp_path))
+    checkpoint = tmp_path / "two.pth"
+    make_checkpoint(checkpoint, make_config(tmp_path / "init.py", tmp_path, memory=make_memory(tmp_path)))
+    content = torch.load(checkpoint, weights_only=True)
+    for name, value in content["state_dict"].items():
+        if ".prototypes" in name:
+            value.copy_(torch.randn_like(value))
+    torch.save(content, checkpoint)
+    show_memory([config, checkpoint, tmp_path / "out", "--img", tmp_path / "night" / "images" / "001.png"])
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"prototypes.png", "001_level1.png", "001_level2.png", "001_level3.png"}
+    assert cv2.imread(str(tmp_path / "out" / "001_level1.png")).shape == (4 * 64, 96, 3)
+    with pytest.raises(UserError, match="unknown domain 'fog'; the memory knows day, night"):
+        show_memory([config, checkpoint, tmp_path / "out", "--domain", "fog"])

@@ -1,0 +1,84 @@
+"""Draws what a trained detector remembers, and which parts of it an image reads.
+
+tools/show_memory.py CONFIG CHECKPOINT OUT_DIR [--img FILE …]: OUT_DIR/prototypes.png, and for each image
+OUT_DIR/<name>_level<l>.png with the attention of a few of its windows in the first adaptation layer.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from ms2a.adaptation.attention import attention_weights
+from ms2a.apis.config import add_cfg_options, load_config
+from ms2a.apis.extract import first_view, memory_pipeline
+from ms2a.apis.model import build_model
+from ms2a.artefacts import atomic_path
+from ms2a.datasets import ImageFolderDataset
+from ms2a.errors import UserError, run_main
+from ms2a.models import VectorMemoryAdapter
+from ms2a.visualization.memory import attention_sheet, prototype_sheet
+
+SHOWN = [(2, 2), (5, 5), (7, 8)]
+"""Rows and columns of the windows, of 10 × 10, whose attention is drawn."""
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", help="config of the detector")
+    parser.add_argument("checkpoint", help="its trained weights, which hold the memory")
+    parser.add_argument("out_dir", type=Path, help="folder for the pictures")
+    parser.add_argument("--img", nargs="*", default=[], help="images to show the attention of")
+    parser.add_argument("--domain", help="whose memory they read; default: the target's")
+    add_cfg_options(parser)
+    return parser.parse_args(argv)
+
+
+def layer_attention(model: torch.nn.Module, level: int, image: torch.Tensor, domain: str) -> np.ndarray:
+    """Attention of the first layer of a level, (100, 100): of the image's 10 × 10 windows to the memory's."""
+    layer, seen = model.adapter.levels[level].layers[0], {}
+    hooks = [
+        part.register_forward_hook(lambda _module, _inputs, output, name=name: seen.update({name: output}))
+        for name, part in (("query", layer.q_lin), ("key", layer.k_lin))
+    ]
+    with torch.no_grad():
+        model.adapter(model.neck(model.backbone(image)), [domain])
+    for hook in hooks:
+        hook.remove()
+    weights = attention_weights(seen["query"], seen["key"], layer.num_heads)[0].mean(0)  # (100, 129)
+    return weights[:, :100].numpy()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Writes the pictures."""
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    model = build_model(cfg, args.checkpoint)
+    if not model.domains or isinstance(model.adapter, VectorMemoryAdapter):
+        raise UserError(f"config {args.config} has no memory of maps to draw")
+    domain = args.domain or model.default_domain
+    if domain not in model.domains:
+        raise UserError(f"unknown domain {domain!r}; the memory knows {', '.join(model.domains)}")
+    levels = range(len(model.adapter.levels))
+    with torch.no_grad():
+        memories = {name: [model.adapter.memory(name, level).numpy() for level in levels] for name in model.domains}
+    pictures = {"prototypes": prototype_sheet(memories)}
+    images = ImageFolderDataset(args.img, memory_pipeline(cfg), domain=domain) if args.img else ()
+    for index in range(len(images)):
+        image = first_view(images[index])
+        shown = np.ascontiguousarray(image.permute(1, 2, 0).byte().numpy())
+        for level in levels if model.adapter.levels[0].layers[0].query == "feature" else ():
+            weights = layer_attention(model, level, image[None], domain)
+            pictures[f"{Path(images.names[index]).stem}_level{level + 1}"] = attention_sheet(shown, weights, SHOWN)
+    for name, picture in pictures.items():
+        with atomic_path(args.out_dir / f"{name}.png") as path:
+            cv2.imwrite(str(path), picture)
+    print(f"wrote {', '.join(f'{name}.png' for name in pictures)} to {args.out_dir}")
+
+
+if __name__ == "__main__":
+    run_main(main)
