@@ -41,6 +41,11 @@ def test_all_methods_train_equally_long_on_the_same_data(name):
         assert [domain.samples for domain in cfg.data.train.domains] == [400, 240]
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_every_detector_knows_its_target(name):
+    assert load(name).model.default_domain == "indus_synth_t1"
+
+
 def test_titles_are_unique():
     titles = [load(name).title for name in ALL]
     assert len(set(titles)) == len(titles)

@@ -1,4 +1,4 @@
-"""Baseline: joint, half of the source images in the colours of an unlabelled target image."""
+"""Baseline: joint, four of five source images in the colours of an unlabelled target image."""
 
 _base_ = "./joint.py"
 
@@ -6,5 +6,5 @@ title = "joint + image style"
 source_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="TargetStyle", img="${unlabelled_images.img}", prob=0.5),
+    dict(type="TargetStyle", img="${unlabelled_images.img}", prob=0.8),
 ]

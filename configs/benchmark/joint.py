@@ -18,3 +18,4 @@ source_samples = 400
 target_samples = 240
 nms = dict(type="nms", iou_threshold=0.6)
 data = dict(train=dict(skip_type_keys=["CrossDomainCopyPaste"]))
+model = dict(default_domain="${target_domain}")

@@ -18,4 +18,4 @@ source_samples = 400
 target_samples = 240
 nms = dict(type="nms", iou_threshold=0.6)
 data = dict(train=dict(skip_type_keys=["CrossDomainCopyPaste"]))
-model = dict(self_training=dict(score_thr=0.5, start_iter=80))
+model = dict(default_domain="${target_domain}", self_training=dict(score_thr=0.5, start_iter=80))

@@ -1,11 +1,10 @@
-"""MS2A that starts at the base detector, with a mean teacher and source images in the target's colours."""
+"""MS2A that starts at the base detector, with source images in the target's colours and memory-guided style."""
 
-_base_ = "./ms2a_mean_teacher.py"
+_base_ = "./ms2a_style.py"
 
-title = "MS2A, zero init + mean teacher + style"
-zero_init = True
+title = "MS2A, zero init + memory style + image style"
 source_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="TargetStyle", img="${unlabelled_images.img}", prob=0.5),
+    dict(type="TargetStyle", img="${unlabelled_images.img}", prob=0.8),
 ]

@@ -4,6 +4,7 @@ All methods of a seed start from the same base detector and read the same annota
 again: every step leaves a record, see :mod:`ms2a.apis.pipeline`.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -82,9 +83,15 @@ class Prepared:
     folder: Path
 
     @property
-    def shots(self) -> int:
-        """Number of annotated images."""
-        return self.config.num_annotated
+    def key(self) -> tuple:
+        """What tells a run's line from others."""
+        return self.adaptation.target, self.config.num_annotated, self.run.method, self.run.seed
+
+    @property
+    def config_sha256(self) -> str:
+        """Of the settled config, wherever the benchmark's folder is."""
+        text = self.config.pretty_text.replace(str(self.adaptation.work_dir), "")
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def known_methods() -> list[str]:
@@ -123,7 +130,8 @@ def prepare_run(run: Run, work_dir: Path, device: str | None = None) -> Prepared
     if method.model.get("style"):
         cluster, files = _cluster(adaptation, method.num_styles, "style")
         shared += [*(extract_step(adaptation, domain, "style") for domain in domains), cluster]
-        variables["style_file"] = files[f"{adaptation.target}_style"]
+        styled_after = adaptation.source if method.get("style_of_source") else adaptation.target
+        variables["style_file"] = files[f"{styled_after}_style"]
     options = {"checkpoint_config.interval": method.runner.max_epochs, "checkpoint_config.save_optimizer": False}
     if method.get("all_target_labels"):
         options["target_train.ann_file"] = "${target_pool}"
@@ -188,6 +196,8 @@ def run_benchmark(
 ) -> None:
     """Does all runs that are not done yet and writes one line of JSON for each into ``results``.
 
+    A run is done if the file has its line with the same config; its checkpoints need not be there.
+
     Args:
         runs: which, in the order in which they start.
         work_dir: for checkpoints, logs and records.
@@ -200,6 +210,12 @@ def run_benchmark(
         UserError: a task or method cannot be read, or a step failed.
     """
     prepared = [prepare_run(run, work_dir, device) for run in runs]
+    known = {_key(line): line["config_sha256"] for line in read_results(results)} if results.exists() else {}
+    wanted = len(prepared)
+    prepared = [item for item in prepared if known.get(item.key) != item.config_sha256]
+    say(f"{wanted - len(prepared)} of {wanted} runs have their line in {results}")
+    if not prepared:
+        return
     Runner(work_dir, say).run(list({step.name: step for p in prepared for step in prepare_step(p.adaptation)}.values()))
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))} if jobs > 1 else {}
 
@@ -245,7 +261,7 @@ def _line(item: Prepared, records: Sequence[Mapping]) -> dict[str, Any]:
         "method": item.run.method,
         "title": item.config.title,
         "kind": item.config.kind,
-        "shots": item.shots,
+        "shots": item.config.num_annotated,
         "seed": item.run.seed,
         "metrics": {
             f"{side} {metric}": round(100 * metrics[f"{domain}_bbox_{metric}"], 2)
@@ -256,6 +272,7 @@ def _line(item: Prepared, records: Sequence[Mapping]) -> dict[str, Any]:
         "adaptation_seconds": round(sum(record["seconds"] for record in own[:-1]), 1),
         "test_seconds": round(own[-1]["seconds"], 1),
         "peak_mib": round(max(record["peak_mib"] for record in own)),
+        "config_sha256": item.config_sha256,
         "provenance": provenance(f"configs/benchmark/{item.run.method}.py", item.run.seed),
     }
 

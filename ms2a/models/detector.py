@@ -60,6 +60,8 @@ class MS2AYOLOX(YOLOX):
         self.adapter = build_neck(adapter) if adapter else None
         self.foreground = build_head(foreground) if foreground else None
         self.alignment = nn.ModuleList(FeatureAlignment(**config) for config in alignment or ())
+        if alignment and default_domain is None:
+            raise UserError("alignment needs model.default_domain, the name of the target, to tell its two sides apart")
         self.self_training = SelfTraining(**self_training) if self_training else None
         self.style = build_neck(style) if style else None
         self.default_domain = default_domain

@@ -47,7 +47,8 @@ class StyleMemory(BaseModule):
         file: prototypes of :meth:`extract_fea_fewshot.py --prototype style`, read when the weights are initialised
             for training.
         prob: share of the other domains' images that are restyled.
-        prototypes: ``"stored"``, or as a control ``"random"``: noise with each statistic's mean and variance.
+        prototypes: ``"stored"``, or as a control ``"random"``: noise of the mean and variance that all stored means of
+            a layer have together, and all its deviations.
         init_cfg: as everywhere in mmcv.
     """
 
@@ -57,7 +58,7 @@ class StyleMemory(BaseModule):
         channels: tuple[int, ...],
         num_styles: int,
         file: str | None = None,
-        prob: float = 0.5,
+        prob: float = 0.8,
         prototypes: str = "stored",
         init_cfg: dict | None = None,
     ):
@@ -86,9 +87,10 @@ class StyleMemory(BaseModule):
                     f"style file {self.file} has {len(styles)} styles of {styles.shape[1] // 2} channels at {layer}, "
                     f"the config {len(buffer)} of {buffer.shape[2]}; extract and cluster again or change the config"
                 )
-            if self.prototypes == "random":
-                styles = torch.randn_like(styles) * styles.std(0) + styles.mean(0)
             buffer.copy_(styles.view_as(buffer))
+            if self.prototypes == "random":
+                deviation, mean = torch.std_mean(buffer, dim=(0, 2), keepdim=True)
+                buffer.copy_(torch.randn_like(buffer) * deviation + mean)
             buffer[:, 1].clamp_(min=0)
 
     def draw(self, domains: list[str], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mmcv import Config
 
-from ms2a.apis.benchmark import ROOT, Run, _keep, prepare_run, read_results
+from ms2a.apis.benchmark import ROOT, Run, _keep, prepare_run, read_results, run_benchmark
 from ms2a.apis.benchmark_report import paired_difference, summarise, write_report
 from ms2a.errors import UserError
 
@@ -30,7 +30,7 @@ def test_task_shots_and_seed_reach_the_methods_config(tmp_path):
     assert (target.dataset.ann_file, target.samples) == ("t2/split4_30.json", 240)
     assert [part.ann_file for part in item.config.data.test.datasets] == ["t2/test.json", "s/val.json"]
     assert item.config.model.default_domain == "indus_synth_t2"
-    assert item.shots == 30
+    assert item.key == ("indus_synth_t2", 30, "ms2a", 4)
     memory = tmp_path / "indus_synth_s/seed4/memory/indus_synth_t2_map_k100"
     assert item.config.model.adapter.memory.files == {
         domain: str(memory / f"{domain}_cluster.pth") for domain in ("indus_synth_s", "indus_synth_t2")
@@ -84,6 +84,18 @@ def test_clustering_writes_the_files_that_training_reads(tmp_path):
         names = cluster.command[cluster.command.index("--depart") + 1 : cluster.command.index("--seed")]
         assert names == extracted
         assert sorted(map(str, cluster.outputs)) == sorted(item.config.model.adapter.memory.files.values())
+
+
+def test_a_run_with_its_line_is_done_wherever_the_folder_is(tmp_path):
+    item = prepare(tmp_path / "here", method="ms2a")
+    moved = prepare(tmp_path / "there", method="ms2a")
+    assert item.config_sha256 == moved.config_sha256
+    assert item.config_sha256 != prepare(tmp_path / "here", method="ms2a", seed=2).config_sha256
+    results, said = tmp_path / "results.jsonl", []
+    done = dict(line("ms2a", 1, 50.0), task=item.key[0], shots=item.key[1], config_sha256=item.config_sha256)
+    _keep(done, results)
+    run_benchmark([item.run], tmp_path / "elsewhere", results, say=lambda text, **_: said.append(text))
+    assert said == [f"1 of 1 runs have their line in {results}"]
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path):

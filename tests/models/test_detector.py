@@ -196,3 +196,10 @@ def test_without_additions_it_is_a_plain_yolox():
     img = torch.rand(1, 3, *INPUT_HW) * 255
     for a, b in zip(ours.simple_test(img, metas(None))[0], stock.simple_test(img, metas(None))[0], strict=True):
         np.testing.assert_allclose(a, b[: len(a)], atol=1e-5)
+
+
+def test_alignment_without_a_target_is_refused():
+    config = model_config(alignment=[dict(loss=dict(type="MMDLoss"), on="neck")])
+    config.default_domain = None
+    with pytest.raises(UserError, match="alignment needs model.default_domain"):
+        build_detector(config)
