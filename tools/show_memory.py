@@ -1,7 +1,8 @@
 """Draws what a trained detector remembers, and which parts of it an image reads.
 
 tools/show_memory.py CONFIG CHECKPOINT OUT_DIR [--img FILE …]: OUT_DIR/prototypes.png, and for each image
-OUT_DIR/<name>_level<l>.png with the attention of a few of its windows in the first adaptation layer.
+OUT_DIR/<name>_level<l>.png with the attention of a few of its windows in the first adaptation layer. It also says how
+much the attention depends on the window that asks: 0 where all windows read the same.
 """
 
 import argparse
@@ -53,6 +54,11 @@ def layer_attention(model: torch.nn.Module, level: int, image: torch.Tensor, dom
     return weights[:, :100].numpy()
 
 
+def reading_varies(weights: np.ndarray) -> float:
+    """How much what is read depends on who reads: mean total variation, in 0–1, of the windows from their mean."""
+    return float(np.abs(weights - weights.mean(0)).sum(1).mean() / 2)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Writes the pictures."""
     args = parse_args(argv)
@@ -73,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         shown = np.ascontiguousarray(image.permute(1, 2, 0).byte().numpy())
         for level in levels if model.adapter.levels[0].layers[0].query == "feature" else ():
             weights = layer_attention(model, level, image[None], domain)
+            varies = reading_varies(weights / weights.sum(1, keepdims=True))
+            print(f"{images.names[index]}, level {level + 1}: attention varies by {varies:.2f} of 1 between windows")
             pictures[f"{Path(images.names[index]).stem}_level{level + 1}"] = attention_sheet(shown, weights, SHOWN)
     for name, picture in pictures.items():
         with atomic_path(args.out_dir / f"{name}.png") as path:

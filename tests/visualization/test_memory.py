@@ -36,7 +36,7 @@ def test_the_most_read_window_is_the_brightest():
     assert heat[5, 10] > heat[50, 100]
 
 
-def test_the_command_draws_prototypes_and_attention(tmp_path):
+def test_the_command_draws_prototypes_and_attention(tmp_path, capsys):
     make_domains(tmp_path)
     config = make_config(tmp_path / "two.py", tmp_path, memory=make_memory(tmp_path))
     checkpoint = tmp_path / "two.pth"
@@ -47,6 +47,7 @@ def test_the_command_draws_prototypes_and_attention(tmp_path):
             value.copy_(torch.randn_like(value))
     torch.save(content, checkpoint)
     show_memory([config, checkpoint, tmp_path / "out", "--img", tmp_path / "night" / "images" / "001.png"])
+    assert "001.png, level 3: attention varies by 0." in capsys.readouterr().out
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"prototypes.png", "001_level1.png", "001_level2.png", "001_level3.png"}
     assert cv2.imread(str(tmp_path / "out" / "001_level1.png")).shape == (4 * 64, 96, 3)
