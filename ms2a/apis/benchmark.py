@@ -33,8 +33,10 @@ from ms2a.artefacts import provenance, read_json, write_text
 from ms2a.errors import UserError
 
 METHODS = ROOT / "configs" / "benchmark"
-# What makes a task: these variables of its source-training config replace those of a method's config.
+# What makes a task: these variables of its source-training config replace those of a method's config, and where it has
+# none the method's own, which are of another task, go.
 TASK_VARIABLES = (
+    "prepare_data",
     *("data_roots", "source_domain", "target_domain", "classes", "num_classes"),
     *("source_train", "target_train", "source_val", "target_test", "t1_test", "t2_test", "test_sets"),
     *("unlabelled_images", "memory_images", "target_pool", "num_annotated", "split_seed"),
@@ -114,7 +116,7 @@ def prepare_run(run: Run, work_dir: Path, device: str | None = None) -> Prepared
         raise UserError(f"unknown method {run.method!r}; known: {', '.join(known_methods())}")
     adaptation = _load(run, work_dir, device)
     source_training = adaptation.configs[SOURCE_TRAINING]
-    variables = {key: source_training[key] for key in TASK_VARIABLES if key in source_training}
+    variables = {key: source_training.get(key) for key in TASK_VARIABLES}
     variables["source_train"] = {**variables["source_train"], "pipeline": "${source_pipeline}"}
     method = load_config(METHODS / f"{run.method}.py", variables=variables)
     variables["load_from"] = str(adaptation.checkpoint(BASE))

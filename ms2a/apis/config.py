@@ -56,14 +56,17 @@ def load_config(
     Args:
         path: the config file (.py, .json or .yaml).
         cfg_options: dotted keys and their values, as ``--cfg-options`` gives them.
-        variables: top-level keys that replace the file's own whole, before anything else.
+        variables: top-level keys that replace the file's own whole, before anything else; None takes one away.
 
     Raises:
         UserError: the file is missing, truncated or invalid, an option doesn't fit, or a reference names no key.
     """
     cfg = _read(path)
     for key, value in (variables or {}).items():
-        cfg[key] = value
+        if value is None:
+            cfg.pop(key, None)
+        else:
+            cfg[key] = value
     _apply_environment(cfg)
     if cfg_options:
         try:

@@ -10,6 +10,7 @@ from mmcv import Config
 from ms2a.apis.benchmark import ROOT, Run, _keep, prepare_run, read_results, run_benchmark
 from ms2a.apis.benchmark_report import paired_difference, summarise, write_report
 from ms2a.errors import UserError
+from tests.cli.test_benchmark import write_task
 
 T1, T2 = (ROOT / f"configs/yolox/yolox_fs_n_128x320_indus_synth_{t}_10_pretrain_mom_ft.py" for t in ("t1", "t2"))
 
@@ -46,6 +47,13 @@ def test_methods_keep_what_they_change_on_every_task(tmp_path):
     assert oracle.data.train.domains[1].dataset.ann_file == "t2/pool.json"
     unlabelled = prepare(tmp_path, T2, "mean_teacher").config.data.train.unlabelled
     assert unlabelled == dict(img="data/indus_synth/t2/unlabelled", domain="indus_synth_t2")
+
+
+def test_a_task_of_ones_own_leaves_nothing_of_the_configs_own_task(tmp_path):
+    config = prepare(tmp_path, write_task(tmp_path), "ms2a_style", None).config
+    assert "indus_synth" not in config.pretty_text.replace("yolox_fs_n_128x320_indus_synth", "")
+    assert config.img_scale == (64, 96) and config.target_domain == "line_b"
+    assert [domain.dataset.domain for domain in config.data.train.domains] == ["line_a", "line_b"]
 
 
 def test_swapped_memories_are_swapped(tmp_path):
