@@ -41,16 +41,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def layer_attention(model: torch.nn.Module, level: int, image: torch.Tensor, domain: str) -> np.ndarray:
     """Attention of the first layer of a level, (100, 100): of the image's 10 × 10 windows to the memory's."""
-    layer, seen = model.adapter.levels[level].layers[0], {}
-    hooks = [
-        part.register_forward_hook(lambda _module, _inputs, output, name=name: seen.update({name: output}))
-        for name, part in (("query", layer.q_lin), ("key", layer.k_lin))
-    ]
+    layer, seen = model.adapter.levels[level].layers[0], []
+    hook = layer.register_forward_hook(lambda _layer, inputs, _output: seen.extend(inputs))
     with torch.no_grad():
         model.adapter(model.neck(model.backbone(image)), [domain])
-    for hook in hooks:
         hook.remove()
-    weights = attention_weights(seen["query"], seen["key"], layer.num_heads)[0].mean(0)  # (100, 129)
+        query, key, _, _ = layer.sides(*seen)
+    weights = attention_weights(query, key, layer.num_heads)[0].mean(0)  # (100, 129)
     return weights[:, :100].numpy()
 
 

@@ -1,6 +1,7 @@
 """One layer of the efficient adaptation module. Shapes: B images, D domains, C channels, T tokens."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +30,31 @@ class WindowTokens(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, H, W) → (B, T, C)."""
-        windows = [F.adaptive_avg_pool2d(maps, grid).flatten(2) for grid in self.grids]
+        windows = [average_windows(maps, grid).flatten(2) for grid in self.grids]
         return (torch.cat(windows, dim=2) + self.code).transpose(1, 2)
+
+
+def average_windows(maps: Tensor, grid: int) -> Tensor:
+    """``adaptive_avg_pool2d`` to (B, C, grid, grid), as two matrix products.
+
+    ONNX has no adaptive pooling for sizes that are no multiples of the grid.
+    """
+    # While a graph is traced a size is a value of the graph, from which it computes the windows.
+    means = _window_means if torch.jit.is_tracing() else _kept_window_means
+    rows, columns = (means(size, grid, maps.dtype, maps.device) for size in maps.shape[-2:])
+    return rows @ maps @ columns.T
+
+
+def _window_means(size: int, grid: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(grid, size): row i averages the cells from ⌊i·size / grid⌋ to ⌈(i + 1)·size / grid⌉."""
+    number = torch.arange(grid, device=device)[:, None]
+    first = number * size // grid
+    last = ((number + 1) * size + grid - 1) // grid
+    cells = torch.arange(size, device=device)
+    return ((cells >= first) & (cells < last)).to(dtype) / (last - first)
+
+
+_kept_window_means = lru_cache(maxsize=256)(_window_means)
 
 
 def attention_weights(query: Tensor, key: Tensor, num_heads: int) -> Tensor:
@@ -101,30 +125,47 @@ class AdaptationLayer(nn.Module):
         self.mlp = TokenMLP(channels)
         self.out_conv = nn.Conv2d(channels, channels, 1)
 
-    def forward(self, feature: Tensor, memory: Tensor, domain_index: Tensor) -> Tensor:
-        """Adds to each image's feature map what its domain's memory says about it.
+    def remember(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """All that depends on memory alone.
 
-        The side of the memory is computed once per domain and then handed to the images of that domain.
+        Args:
+            memory: G, (D, C, h, w), one for each domain.
+
+        Returns:
+            keys and values, (D, 129, C) each, where the feature asks; queries and windows, (D, 100, C) each, where the
+            memory does.
+        """
+        if self.query == "feature":
+            tokens = self.answering(memory)
+            return self.k_lin(tokens), self.v_lin(tokens)
+        return self.q_lin(self.asking(memory)), self._windows(memory)
+
+    def forward(self, feature: Tensor, remembered: tuple[Tensor, Tensor]) -> Tensor:
+        """Adds to each image's feature map what its domain's memory says about it.
 
         Args:
             feature: F, (B, C, H, W).
-            memory: G, (D, C, h, w), one for each domain present.
-            domain_index: int64 (B,), which of the D each image reads.
+            remembered: what :meth:`remember` returned, for the domain of each of the B images.
 
         Returns:
             (B, C, H, W).
         """
-        asking, answering = (feature, memory) if self.query == "feature" else (memory, feature)
-        windows = F.adaptive_avg_pool2d(asking, QUERY_GRID)  # the residual carries no position code
-        q = self.q_lin(self.asking(asking))
-        tokens = self.answering(answering)
-        k, v = self.k_lin(tokens), self.v_lin(tokens)
-        if self.query == "feature":
-            k, v = k[domain_index], v[domain_index]
-        else:
-            q, windows = q[domain_index], windows[domain_index]
+        q, k, v, windows = self.sides(feature, remembered)
         attended = multi_head_attention(q, k, v, self.num_heads)  # (B, 100, C)
-        x = windows + attended.transpose(1, 2).unflatten(2, (QUERY_GRID, QUERY_GRID))
+        x = (windows + attended).transpose(1, 2).unflatten(2, (QUERY_GRID, QUERY_GRID))
         x = x + self.mlp(x)
         x = F.interpolate(x, size=feature.shape[-2:], mode="bilinear", align_corners=True)
         return feature + self.out_conv(x)
+
+    def sides(self, feature: Tensor, remembered: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Queries (B, 100, C), keys and values (B, 129, C), and the windows (B, 100, C) the answer is added to."""
+        if self.query == "feature":
+            return self.q_lin(self.asking(feature)), *remembered, self._windows(feature)
+        q, windows = remembered
+        tokens = self.answering(feature)
+        return q, self.k_lin(tokens), self.v_lin(tokens), windows
+
+    @staticmethod
+    def _windows(maps: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, 100, C); the residual around attention carries no position code."""
+        return average_windows(maps, QUERY_GRID).flatten(2).transpose(1, 2)

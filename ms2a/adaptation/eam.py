@@ -51,19 +51,27 @@ class EfficientAdaptation(nn.Module):
         self.layers = nn.ModuleList(AdaptationLayer(channels, query, num_heads) for _ in range(num_layers))
         self.project_out = _zero_conv(channels) if zero_init else None
 
-    def forward(self, feature: Tensor, memory: Tensor, domain_index: Tensor) -> Tensor:
+    def remember(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """All that depends on memory alone, for each layer, see :meth:`AdaptationLayer.remember`.
+
+        Args:
+            memory: M_l = Z_l + R_l, (D, K, h, w), one for each domain.
+        """
+        projected = self.project_memory(memory)
+        return [layer.remember(projected) for layer in self.layers]
+
+    def forward(self, feature: Tensor, remembered: list[tuple[Tensor, Tensor]], domain_index: Tensor) -> Tensor:
         """Adapts a neck map.
 
         Args:
             feature: P_l, (B, C, H, W).
-            memory: M_l = Z_l + R_l, (D, K, h, w), one for each domain present in the batch.
+            remembered: what :meth:`remember` returned for the D domains.
             domain_index: int64 (B,), which of the D each image reads.
 
         Returns:
             the map that replaces P_l, (B, C, H, W).
         """
         adapted = self.project_feature(feature)
-        answers = self.project_memory(memory)
-        for layer in self.layers:
-            adapted = layer(adapted, answers, domain_index)
+        for layer, parts in zip(self.layers, remembered, strict=True):
+            adapted = layer(adapted, tuple(part[domain_index] for part in parts))
         return adapted if self.project_out is None else feature + self.project_out(adapted)

@@ -30,21 +30,31 @@ class VectorAdaptation(nn.Module):
         nn.init.zeros_(self.out_lin.weight)  # training starts exactly at the detector without memory
         nn.init.zeros_(self.out_lin.bias)
 
-    def forward(self, feature: Tensor, memory: Tensor, domain_index: Tensor) -> Tensor:
+    def remember(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """All that depends on memory alone: keys and values.
+
+        Args:
+            memory: (D, 2, K, C), foreground and background prototypes of each domain.
+
+        Returns:
+            (D, 2K, C) each.
+        """
+        prototypes = self.norm_memory(memory)
+        return self.k_lin(prototypes).flatten(1, 2), (self.v_lin(prototypes) + self.kind).flatten(1, 2)
+
+    def forward(self, feature: Tensor, remembered: tuple[Tensor, Tensor], domain_index: Tensor) -> Tensor:
         """Adapts a neck map.
 
         Args:
             feature: P_l, (B, C, H, W).
-            memory: (D, 2, K, C), foreground and background prototypes of each domain present in the batch.
+            remembered: what :meth:`remember` returned for the D domains.
             domain_index: int64 (B,), which of the D each image reads.
 
         Returns:
             the map that replaces P_l, (B, C, H, W).
         """
+        key, value = (part[domain_index] for part in remembered)
         locations = self.norm_feature(feature.flatten(2).transpose(1, 2))  # (B, H·W, C)
-        prototypes = self.norm_memory(memory)
-        key = self.k_lin(prototypes).flatten(1, 2)[domain_index]  # (B, 2K, C)
-        value = (self.v_lin(prototypes) + self.kind).flatten(1, 2)[domain_index]
         query = self.q_lin(locations) / (feature.shape[1] // self.num_heads) ** 0.5
         read = self.out_lin(multi_head_attention(query, key, value, self.num_heads))
         return feature + read.transpose(1, 2).unflatten(2, feature.shape[-2:])

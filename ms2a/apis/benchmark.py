@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ class Prepared:
     @property
     def config_sha256(self) -> str:
         """Of the settled config, wherever the benchmark's folder is."""
-        text = self.config.pretty_text.replace(str(self.adaptation.work_dir), "")
+        text = json.dumps(self.config._cfg_dict, sort_keys=True).replace(str(self.adaptation.work_dir), "")
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -120,18 +120,16 @@ def prepare_run(run: Run, work_dir: Path, device: str | None = None) -> Prepared
     variables["source_train"] = {**variables["source_train"], "pipeline": "${source_pipeline}"}
     method = load_config(METHODS / f"{run.method}.py", variables=variables)
     variables["load_from"] = str(adaptation.checkpoint(BASE))
-    shared = [train_step(adaptation, BASE)]
-    domains = [adaptation.source, adaptation.target]
+    shared = [replace(train_step(adaptation, BASE), after=())]
     if method.model.get("adapter"):
-        kind = method.get("prototype", "map")
-        cluster, files = _cluster(adaptation, method.num_prototypes, kind)
-        shared += [*(extract_step(adaptation, domain, kind) for domain in domains), cluster]
+        steps, files = _memory(adaptation, method.num_prototypes, method.get("prototype", "map"))
+        shared += steps
         if method.get("swap_memories"):
             files = dict(zip(files, reversed(files.values()), strict=True))
         variables["memory_files"] = files
     if method.model.get("style"):
-        cluster, files = _cluster(adaptation, method.num_styles, "style")
-        shared += [*(extract_step(adaptation, domain, "style") for domain in domains), cluster]
+        steps, files = _memory(adaptation, method.num_styles, "style")
+        shared += steps
         styled_after = adaptation.source if method.get("style_of_source") else adaptation.target
         variables["style_file"] = files[f"{styled_after}_style"]
     options = {"checkpoint_config.interval": method.runner.max_epochs, "checkpoint_config.save_optimizer": False}
@@ -140,7 +138,7 @@ def prepare_run(run: Run, work_dir: Path, device: str | None = None) -> Prepared
     method = load_config(METHODS / f"{run.method}.py", options, variables)
     folder = adaptation.work_dir / f"{adaptation.target}_{method.num_annotated}" / run.method
     write_text(method.pretty_text, folder / "config.py")
-    return Prepared(run, method, adaptation, shared, _own_steps(adaptation, method, folder), folder)
+    return Prepared(run, method, adaptation, shared, _own_steps(adaptation, method, folder, shared), folder)
 
 
 def _load(run: Run, work_dir: Path, device: str | None) -> Adaptation:
@@ -163,29 +161,40 @@ def _load(run: Run, work_dir: Path, device: str | None) -> Adaptation:
     return adaptation
 
 
-def _cluster(adaptation: Adaptation, num_prototypes: int, prototype: str) -> tuple[Step, dict[str, str]]:
-    """Clusters both domains' samples; also returns the memory files by the names that the memory bank has for them."""
+def _memory(adaptation: Adaptation, num_prototypes: int, prototype: str) -> tuple[list[Step], dict[str, str]]:
+    """Extraction and clustering of both domains; also the memory files by the names that the memory bank gives them."""
     folder = adaptation.work_dir / "memory"
     out = folder / f"{adaptation.target}_{prototype}_k{num_prototypes}"
-    names = [f"{domain}{kind}" for domain in (adaptation.source, adaptation.target) for kind in KINDS[prototype]]
+    domains = (adaptation.source, adaptation.target)
+    extract = [replace(extract_step(adaptation, domain, prototype), after=(BASE,)) for domain in domains]
+    names = [f"{domain}{kind}" for domain in domains for kind in KINDS[prototype]]
     command = ["knn_cuda.py", "--fea_root_path", folder, "--out_path", out, "--n_clusters", num_prototypes]
     command += ["--depart", *names, "--seed", adaptation.seed]
     files = {name: out / f"{name}_cluster.pth" for name in names}
-    step = Step(f"cluster_{out.name}", command_line(command, adaptation.device), list(files.values()))
-    return step, {name: str(file) for name, file in files.items()}
+    cluster = Step(
+        f"cluster_{out.name}",
+        command_line(command, adaptation.device),
+        list(files.values()),
+        after=[step.name for step in extract],
+    )
+    return [*extract, cluster], {name: str(file) for name, file in files.items()}
 
 
-def _own_steps(adaptation: Adaptation, method: Config, folder: Path) -> list[Step]:
+def _own_steps(adaptation: Adaptation, method: Config, folder: Path, shared: Sequence[Step]) -> list[Step]:
     """Training, if the method trains, and the test."""
     config, name = folder / "config.py", f"{folder.parent.name}_{folder.name}"
     steps, checkpoint = [], adaptation.checkpoint(BASE)
     if method.runner.max_epochs:
         train = ["tools/train.py", config, "--work-dir", folder / "train", "--seed", adaptation.seed, "--no-validate"]
-        steps.append(Step(f"{name}_train", command_line(train, adaptation.device), [folder / "train"], [config]))
+        train = command_line(train, adaptation.device)
+        read = [step.name for step in shared]
+        steps.append(Step(f"{name}_train", train, [folder / "train"], [config], after=read))
         checkpoint = folder / "train" / "latest.pth"
     test = ["tools/test.py", config, checkpoint, "--eval", "bbox", "--out", folder / "results" / "detections.json"]
     test += ["--work-dir", folder / "results"]
-    return [*steps, Step(f"{name}_test", command_line(test, adaptation.device), [folder / "results"], [config])]
+    test = command_line(test, adaptation.device)
+    read = [step.name for step in steps] or [BASE]
+    return [*steps, Step(f"{name}_test", test, [folder / "results"], [config], after=read)]
 
 
 def run_benchmark(

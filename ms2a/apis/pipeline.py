@@ -34,6 +34,7 @@ class Step:
         outputs: files or folders that the step writes and nobody else does. Moved aside when its inputs have changed.
         inputs: files or folders that decide the result besides the command, e.g. the config and the annotations.
         always: run it at every start: it finds out by itself what is left to do.
+        after: names of the steps whose results it reads, which must come before; None: all that come before.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Step:
     outputs: Sequence[Path] = ()
     inputs: Sequence[Path] = ()
     always: bool = False
+    after: Sequence[str] | None = None
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Runner:
     say: Callable[..., None] = print
     environment: Mapping[str, str] = field(default_factory=dict)
     quiet: bool = False
-    history: str = field(default="", init=False)
+    fingerprints: dict[str, str] = field(default_factory=dict, init=False)
 
     def run(self, steps: Sequence[Step]) -> list[dict]:
         """Runs what is not done yet.
@@ -72,7 +74,7 @@ class Runner:
         records = []
         for number, step in enumerate(steps, start=1):
             title = f"[{number}/{len(steps)}] {step.name}"
-            self.history = self._fingerprint(step)
+            self.fingerprints[step.name] = self._fingerprint(step)
             record = self._record(step)
             if not step.always and self._is_done(step, record):
                 self.say(f"{title}: done before, {record['seconds']:.0f} s")
@@ -84,7 +86,7 @@ class Runner:
         return records
 
     def _is_done(self, step: Step, record: dict) -> bool:
-        unchanged = record.get("state") == "done" and record["fingerprint"] == self.history
+        unchanged = record.get("state") == "done" and record["fingerprint"] == self.fingerprints[step.name]
         return unchanged and all(path.exists() for path in step.outputs)
 
     def _record_path(self, step: Step) -> Path:
@@ -96,19 +98,22 @@ class Runner:
 
     def _fingerprint(self, step: Step) -> str:
         """Of everything that decides the step's result: the earlier steps, its command and its inputs."""
-        content = json.dumps([self.history, list(step.command), [_state(path) for path in step.inputs]])
+        earlier = list(self.fingerprints) if step.after is None else step.after
+        history = [self.fingerprints[name] for name in earlier]
+        content = json.dumps([history, list(step.command), [_state(path) for path in step.inputs]])
         return hashlib.sha256(content.encode()).hexdigest()
 
     def _execute(self, step: Step, record: dict) -> dict:
-        if record and record["fingerprint"] != self.history:
+        fingerprint = self.fingerprints[step.name]
+        if record and record["fingerprint"] != fingerprint:
             for path in filter(Path.exists, step.outputs):
                 aside = _free_name(path)
                 path.rename(aside)
                 self.say(f"the inputs of {step.name} have changed; its former results are kept in {aside}")
-        again = record.get("state") == "started" and record["fingerprint"] == self.history
+        again = record.get("state") == "started" and record["fingerprint"] == fingerprint
         # The time of an attempt that was killed is not known: the record says how many there were.
         attempts = record.get("attempts", 1) + 1 if again else 1
-        record = {"name": step.name, "state": "started", "fingerprint": self.history, "seconds": 0.0}
+        record = {"name": step.name, "state": "started", "fingerprint": fingerprint, "seconds": 0.0}
         record["attempts"] = attempts
         write_json(record, self._record_path(step))
         log = self._record_path(step).with_suffix(".log") if self.quiet else None

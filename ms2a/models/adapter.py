@@ -42,6 +42,7 @@ class MemoryAdapter(BaseModule):
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
+        self._kept: dict = {}
         if prototypes not in ("stored", "random", "none"):
             raise ValueError(f"prototypes is {prototypes!r}, expected 'stored', 'random' or 'none'")
         self.prototypes = prototypes
@@ -74,7 +75,9 @@ class MemoryAdapter(BaseModule):
             self.memory.load_prototypes(domain, stored)
 
     def forward(self, maps: Sequence[Tensor], domains: Sequence[str]) -> tuple[Tensor, ...]:
-        """Adapts the neck maps; what depends on memory alone is computed once per domain present.
+        """Adapts the neck maps.
+
+        What depends on memory alone is computed once per domain present, in evaluation once per checkpoint.
 
         Args:
             maps: P_l for each level, (B, C, H_l, W_l).
@@ -88,11 +91,37 @@ class MemoryAdapter(BaseModule):
         """
         present = sorted(set(domains))
         domain_index = torch.tensor([present.index(domain) for domain in domains], device=maps[0].device)
-        adapted = []
-        for level, (adapt, feature) in enumerate(zip(self.levels, maps, strict=True)):
-            memory = torch.stack([self._read(domain, level) for domain in present])
-            adapted.append(adapt(feature, memory, domain_index))
-        return tuple(adapted)
+        return tuple(
+            adapt(feature, remembered, domain_index)
+            for adapt, feature, remembered in zip(self.levels, maps, self._remember(tuple(present)), strict=True)
+        )
+
+    def _remember(self, domains: tuple[str, ...]) -> list:
+        """For each level what depends on the memories of some domains alone."""
+        if self.training or torch.is_grad_enabled():
+            return self._compute(domains)
+        # Tensors count the changes made to them in place: loaded weights and optimizer steps show.
+        state = tuple(tensor._version for tensor in [*self.parameters(), *self.buffers()])
+        if self._kept.get("state") != state:
+            self._kept = {"state": state}
+        if domains not in self._kept:
+            self._kept[domains] = self._compute(domains)
+        return self._kept[domains]
+
+    def _compute(self, domains: tuple[str, ...]) -> list:
+        return [
+            adapt.remember(torch.stack([self._read(domain, level) for domain in domains]))
+            for level, adapt in enumerate(self.levels)
+        ]
+
+    def train(self, mode: bool = True):
+        """As in torch; what was kept for evaluation is forgotten."""
+        self._kept = {}
+        return super().train(mode)
+
+    def _apply(self, *args, **kwargs):
+        self._kept = {}  # moved to another device, say
+        return super()._apply(*args, **kwargs)
 
     def _read(self, domain: str, level: int) -> Tensor:
         """(K, h, w)."""

@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ms2a.adaptation import EfficientAdaptation, WindowTokens, multi_head_attention, sine_position_code
+from ms2a.adaptation.attention import average_windows
 
 
 def test_position_code_matches_a_loop():
@@ -52,20 +54,31 @@ def module(request):
     return EfficientAdaptation(channels=16, num_prototypes=6, query=request.param).eval()
 
 
+def adapt(module, feature, memory, index):
+    return module(feature, module.remember(memory), index)
+
+
+@pytest.mark.parametrize("size_hw", [(16, 40), (4, 10), (7, 23), (1, 1)])
+def test_windows_are_torchs_adaptive_means(size_hw):
+    maps = torch.randn(2, 3, *size_hw)
+    for grid in (10, 5, 2):
+        torch.testing.assert_close(average_windows(maps, grid), F.adaptive_avg_pool2d(maps, grid))
+
+
 def test_permuting_the_batch_permutes_the_result(module):
     feature, memory = torch.randn(3, 16, 12, 20), torch.randn(2, 6, 12, 20)
     index, order = torch.tensor([0, 1, 0]), torch.tensor([2, 0, 1])
-    result = module(feature, memory, index)
+    result = adapt(module, feature, memory, index)
     assert result.shape == feature.shape
-    torch.testing.assert_close(module(feature[order], memory, index[order]), result[order])
+    torch.testing.assert_close(adapt(module, feature[order], memory, index[order]), result[order])
 
 
 def test_memory_shared_in_a_batch_equals_one_image_at_a_time(module):
     feature, memory = torch.randn(3, 16, 12, 20), torch.randn(2, 6, 12, 20)
     index = torch.tensor([1, 0, 1])
-    together = module(feature, memory, index)
+    together = adapt(module, feature, memory, index)
     for i in range(3):
-        alone = module(feature[i : i + 1], memory[index[i]][None], torch.tensor([0]))
+        alone = adapt(module, feature[i : i + 1], memory[index[i]][None], torch.tensor([0]))
         torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=1e-5)
 
 
@@ -74,7 +87,7 @@ def test_zero_output_projection_leaves_the_projected_feature(module):
         torch.nn.init.zeros_(layer.out_conv.weight)
         torch.nn.init.zeros_(layer.out_conv.bias)
     feature = torch.randn(2, 16, 12, 20)
-    result = module(feature, torch.randn(1, 6, 12, 20), torch.tensor([0, 0]))
+    result = adapt(module, feature, torch.randn(1, 6, 12, 20), torch.tensor([0, 0]))
     torch.testing.assert_close(result, module.project_feature(feature))
 
 
@@ -82,8 +95,8 @@ def test_the_memory_is_read_and_learns(module):
     feature = torch.randn(1, 16, 12, 20)
     memory = torch.randn(1, 6, 12, 20, requires_grad=True)
     index = torch.tensor([0])
-    result = module(feature, memory, index)
-    assert not torch.allclose(result, module(feature, torch.randn(1, 6, 12, 20), index))
+    result = adapt(module, feature, memory, index)
+    assert not torch.allclose(result, adapt(module, feature, torch.randn(1, 6, 12, 20), index))
     result.sum().backward()
     assert memory.grad.abs().sum() > 0
     assert all(parameter.grad is not None for parameter in module.parameters())
@@ -92,7 +105,7 @@ def test_the_memory_is_read_and_learns(module):
 @pytest.mark.parametrize("size_hw", [(3, 5), (10, 10), (40, 100)])
 def test_any_size_of_feature_and_memory(module, size_hw):
     feature = torch.randn(1, 16, *size_hw)
-    assert module(feature, torch.randn(1, 6, 7, 9), torch.tensor([0])).shape == feature.shape
+    assert adapt(module, feature, torch.randn(1, 6, 7, 9), torch.tensor([0])).shape == feature.shape
 
 
 def test_unknown_query_and_heads_are_refused():

@@ -9,6 +9,7 @@ from mmcv import Config
 
 from ms2a.apis.benchmark import ROOT, Run, _keep, prepare_run, read_results, run_benchmark
 from ms2a.apis.benchmark_report import paired_difference, summarise, write_report
+from ms2a.apis.pipeline import Runner
 from ms2a.errors import UserError
 from tests.cli.test_benchmark import write_task
 
@@ -82,6 +83,19 @@ def test_one_base_detector_for_all_methods_targets_and_shots_of_a_seed(tmp_path)
 def _hashable(item):
     step = item.shared[0]
     return type("Item", (), {"shared": [(step.name, tuple(step.command))]})
+
+
+def test_what_runs_share_does_not_depend_on_what_else_they_need(tmp_path):
+    """The same step in two chains has the same fingerprint, so that neither chain undoes the other's."""
+    found = {}
+    for task in (T1, T2):
+        for method in ("joint", "ms2a", "ms2a_k10", "ms2a_plus"):
+            item = prepare(tmp_path, task, method)
+            runner = Runner(item.adaptation.work_dir)
+            for step in [*item.shared, *item.own]:
+                runner.fingerprints[step.name] = runner._fingerprint(step)
+                assert found.setdefault(step.name, runner.fingerprints[step.name]) == runner.fingerprints[step.name]
+    assert len(found) == 1 + 2 * 3 + 6 + 8 * 2
 
 
 def test_clustering_writes_the_files_that_training_reads(tmp_path):

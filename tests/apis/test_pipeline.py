@@ -67,6 +67,24 @@ def test_changed_inputs_redo_the_step_and_all_after_it_and_lose_nothing(tmp_path
     assert (tmp_path / "two.former1" / "log").exists() and (tmp_path / "three.former1" / "log").exists()
 
 
+def test_a_step_depends_on_the_steps_it_reads_only(tmp_path):
+    config = tmp_path / "config"
+    config.write_text("a")
+    base = step(tmp_path, "base", after=())
+
+    def run(*names):
+        quiet = Runner(tmp_path, say=lambda text, **_: None)
+        branches = [step(tmp_path, name, [config] if name == "one" else (), after=["base"]) for name in names]
+        quiet.run([base, *branches])
+
+    run("one", "two")
+    run("two")
+    config.write_text("b")
+    run("one", "two")
+    assert runs(tmp_path, "base") == runs(tmp_path, "two") == 1
+    assert (tmp_path / "one.former1").exists() and not (tmp_path / "two.former1").exists()
+
+
 def test_lost_results_are_made_again(tmp_path, runner):
     runner.run([step(tmp_path, "one")])
     (tmp_path / "one" / "log").unlink()

@@ -68,6 +68,38 @@ def test_zero_init_starts_at_the_neck_map_and_learns(tmp_path):
     assert adapter.levels[0].project_out.weight.grad.abs().max() > 0
 
 
+def test_in_evaluation_the_memorys_side_is_computed_once_until_something_changes(tmp_path, monkeypatch):
+    adapter = build(tmp_path).eval()
+    computed, whole = [], MemoryAdapter._compute
+    monkeypatch.setattr(
+        MemoryAdapter, "_compute", lambda self, domains: computed.append(domains) or whole(self, domains)
+    )
+    levels = maps()
+
+    @torch.no_grad()
+    def adapt(*domains):
+        return adapter(levels, domains)[0]
+
+    first = adapt("day", "night")
+    torch.testing.assert_close(adapt("day", "night"), first, rtol=0, atol=0)
+    adapt("day", "day")
+    assert computed == [("day", "night"), ("day",)]
+
+    state = {name: value + 1 if "residual" in name else value for name, value in adapter.state_dict().items()}
+    adapter.load_state_dict(state)
+    assert not torch.allclose(adapt("day", "night"), first)
+    with torch.no_grad():
+        adapter.levels[0].layers[0].q_lin.weight.add_(1)
+    changed = adapt("day", "night")
+    adapter.levels[0].layers[0].k_lin.weight.data.mul_(2)  # as the moving average's swap does, unseen by torch
+    adapter.train()
+    adapter.eval()
+    assert not torch.allclose(adapt("day", "night"), changed)
+    assert len(computed) == 5
+    adapter(levels, ("day", "night"))  # with gradients nothing is kept
+    assert len(computed) == 6
+
+
 @pytest.fixture
 def vectors(tmp_path):
     names = [f"{domain}_{kind}" for domain in ("day", "night") for kind in ("foreground", "background")]
