@@ -1,9 +1,10 @@
 # make demo   sets up .venv and adapts a detector from a bright conveyor to a dark one with ten annotated images
 # make test   sets up .venv and runs the tests
+# make bench  sets up .venv and measures what the docs claim of speed and memory
 PYTHON_ENV := .venv/bin/python
 DEMO := configs/yolox/yolox_fs_n_128x320_indus_synth_t1_10_pretrain_mom_ft.py
 
-.PHONY: demo test test-slow lint setup
+.PHONY: demo test test-slow bench lint setup
 
 setup:
 	@tools/setup_env.sh test dev
@@ -16,6 +17,9 @@ test: setup
 
 test-slow: setup
 	$(PYTHON_ENV) -m pytest -m slow
+
+bench: setup
+	$(PYTHON_ENV) -m benchmarks.run_all
 
 lint: setup
 	.venv/bin/ruff check .

@@ -1,0 +1,46 @@
+"""Runs every benchmark of this folder and writes their table: work_dirs/bench/table.md."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.compare import parse_args
+from ms2a.artefacts import read_json, write_text
+
+FOLDER = Path(__file__).parent
+NOT_BENCHMARKS = {"__init__.py", "compare.py", "run_all.py"}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as a Markdown table, and the machine they were measured on."""
+    lines = ["| | ratio | lowest to highest | rounds | goal |", "| --- | --- | --- | --- | --- |"]
+    lines += [
+        f"| {row['claim']} | {row['ratio']:.2f} | {row['low']:.2f} to {row['high']:.2f} | {row['rounds']} | {row['goal']} |"
+        for row in rows
+    ]
+    machines = {", ".join(f"{key} {value}" for key, value in row["machine"].items()) for row in rows}
+    return "\n".join(lines + ["", *(f"Machine: {machine}." for machine in sorted(machines))]) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs them one after the other."""
+    args = parse_args(__doc__, argv)
+    scripts = sorted(path for path in FOLDER.glob("*.py") if path.name not in NOT_BENCHMARKS)
+    for path in args.results.glob("*.json"):
+        path.unlink()
+    for number, script in enumerate(scripts, 1):
+        print(f"[{number}/{len(scripts)}] {script.stem}", flush=True)
+        start = time.monotonic()
+        command = [sys.executable, "-m", f"benchmarks.{script.stem}"]
+        subprocess.run([*command, "--rounds", str(args.rounds), "--results", str(args.results)], check=True)
+        print(f"    {time.monotonic() - start:.0f} s", flush=True)
+    rows = [read_json(path, "benchmark result") for path in sorted(args.results.glob("*.json"))]
+    write_text(table(rows), args.results / "table.md")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
