@@ -17,7 +17,7 @@ RESULTS = Path("work_dirs/bench")
 
 
 def parse_args(description: str | None, argv: Sequence[str] | None = None, **defaults: Any) -> argparse.Namespace:
-    """The options that all benchmarks share: ``--rounds``, ``--results``, and one ``--NAME`` for each of ``defaults``."""
+    """The options all benchmarks share: ``--rounds``, ``--results``, and one ``--NAME`` for each of ``defaults``."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="how often both sides are timed (%(default)s)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results (%(default)s)")

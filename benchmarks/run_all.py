@@ -17,10 +17,7 @@ NOT_BENCHMARKS = {"__init__.py", "compare.py", "run_all.py"}
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as a Markdown table, and the machine they were measured on."""
     lines = ["| | ratio | lowest to highest | rounds | goal |", "| --- | --- | --- | --- | --- |"]
-    lines += [
-        f"| {row['claim']} | {row['ratio']:.2f} | {row['low']:.2f} to {row['high']:.2f} | {row['rounds']} | {row['goal']} |"
-        for row in rows
-    ]
+    lines += ["| {claim} | {ratio:.2f} | {low:.2f} to {high:.2f} | {rounds} | {goal} |".format_map(row) for row in rows]
     machines = {", ".join(f"{key} {value}" for key, value in row["machine"].items()) for row in rows}
     return "\n".join(lines + ["", *(f"Machine: {machine}." for machine in sorted(machines))]) + "\n"
 
