@@ -34,6 +34,11 @@ class WindowTokens(nn.Module):
         return (torch.cat(windows, dim=2) + self.code).transpose(1, 2)
 
 
+def _tokens(channels: int, grids: Sequence[int], normalise: bool) -> nn.Module:
+    tokens = WindowTokens(channels, grids)
+    return nn.Sequential(tokens, nn.LayerNorm(channels)) if normalise else tokens
+
+
 def average_windows(maps: Tensor, grid: int) -> Tensor:
     """``adaptive_avg_pool2d`` to (B, C, grid, grid), as two matrix products.
 
@@ -64,7 +69,7 @@ def attention_weights(query: Tensor, key: Tensor, num_heads: int) -> Tensor:
 
 
 def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
-    """Softmax attention in ``num_heads`` slices of the channels; the logits are not divided by √d.
+    """Softmax attention in ``num_heads`` slices of the channels; the logits are not divided by √d, as released.
 
     Args:
         query: (B, T, C).
@@ -105,20 +110,22 @@ class AdaptationLayer(nn.Module):
         query: ``"feature"`` (windows of the feature ask, windows of the memory answer; paper, EAM figure) or
             ``"memory"`` (the other way round; the released weights).
         num_heads: attention heads.
+        normalise: layer norm on the tokens of both sides, and logits divided by √d; as released, neither.
 
     Raises:
         ValueError: ``query`` is neither of the two names, or ``num_heads`` does not divide ``channels``.
     """
 
-    def __init__(self, channels: int, query: str = "feature", num_heads: int = 8):
+    def __init__(self, channels: int, query: str = "feature", num_heads: int = 8, normalise: bool = False):
         super().__init__()
         if query not in ("feature", "memory"):
             raise ValueError(f"query is {query!r}, expected 'feature' or 'memory'")
         if channels % num_heads:
             raise ValueError(f"channels is {channels}, expected a multiple of num_heads={num_heads}")
         self.query, self.num_heads = query, num_heads
-        self.asking = WindowTokens(channels, [QUERY_GRID])
-        self.answering = WindowTokens(channels, ANSWER_GRIDS)
+        self.asking = _tokens(channels, [QUERY_GRID], normalise)
+        self.answering = _tokens(channels, ANSWER_GRIDS, normalise)
+        self.scale = (channels // num_heads) ** -0.5 if normalise else 1.0
         self.q_lin = nn.Linear(channels, channels)
         self.k_lin = nn.Linear(channels, channels)
         self.v_lin = nn.Linear(channels, channels)
@@ -151,7 +158,7 @@ class AdaptationLayer(nn.Module):
             (B, C, H, W).
         """
         q, k, v, windows = self.sides(feature, remembered)
-        attended = multi_head_attention(q, k, v, self.num_heads)  # (B, 100, C)
+        attended = multi_head_attention(q * self.scale, k, v, self.num_heads)  # (B, 100, C)
         x = (windows + attended).transpose(1, 2).unflatten(2, (QUERY_GRID, QUERY_GRID))
         x = x + self.mlp(x)
         x = F.interpolate(x, size=feature.shape[-2:], mode="bilinear", align_corners=True)

@@ -34,6 +34,7 @@ class EfficientAdaptation(nn.Module):
         num_heads: attention heads.
         zero_init: add the result to the neck map through a 1×1 convolution that starts at zero, so that training starts
             exactly at the detector without memory; else, as released, the result takes the neck map's place.
+        normalise: see :class:`AdaptationLayer`.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class EfficientAdaptation(nn.Module):
         query: str = "feature",
         num_heads: int = 8,
         zero_init: bool = False,
+        normalise: bool = False,
     ):
         super().__init__()
         self.project_feature = _project(channels, channels)
         self.project_memory = _project(num_prototypes, channels)
-        self.layers = nn.ModuleList(AdaptationLayer(channels, query, num_heads) for _ in range(num_layers))
+        self.layers = nn.ModuleList(AdaptationLayer(channels, query, num_heads, normalise) for _ in range(num_layers))
         self.project_out = _zero_conv(channels) if zero_init else None
 
     def remember(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -121,7 +121,7 @@ def prepare_run(run: Run, work_dir: Path, device: str | None = None) -> Prepared
     method = load_config(METHODS / f"{run.method}.py", variables=variables)
     variables["load_from"] = str(adaptation.checkpoint(BASE))
     shared = [replace(train_step(adaptation, BASE), after=())]
-    if method.model.get("adapter"):
+    if method.get("num_prototypes"):
         steps, files = _memory(adaptation, method.num_prototypes, method.get("prototype", "map"))
         shared += steps
         if method.get("swap_memories"):

@@ -80,11 +80,28 @@ def read_prototypes(path: str | os.PathLike) -> list[Tensor]:
         UserError: missing, truncated, refused or wrongly shaped file, levels that differ in K, or values that are
             not finite.
     """
-    maps, _ = _read(path, "memory file", dims=(3,))
+    return [maps for maps, _ in read_sized_prototypes(path)]
+
+
+def read_sized_prototypes(path: str | os.PathLike) -> list[tuple[Tensor, Tensor]]:
+    """Reads prototypes and how many rows each of them stands for.
+
+    Args:
+        path: a ``NAME_cluster.pth``.
+
+    Returns:
+        per level the centroids, (K, H_l, W_l) float32, and the sizes of their clusters, (K,) float32; all 1 if the file
+        does not say.
+
+    Raises:
+        UserError: as :func:`read_prototypes`.
+    """
+    maps, meta = _read(path, "memory file", dims=(3,))
     counts = [len(value) for value in maps]
     if len(set(counts)) != 1:
         raise UserError(f"memory file {path} has levels of different K, {counts}; cluster again")
-    return maps
+    sizes = meta.get("cluster_sizes") or [[1] * count for count in counts]
+    return [(level, torch.tensor(size, dtype=torch.float32)) for level, size in zip(maps, sizes, strict=True)]
 
 
 def _read(path: str | os.PathLike, what: str, dims: tuple[int, ...]) -> tuple[list[Tensor], dict[str, Any]]:

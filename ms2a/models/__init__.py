@@ -1,7 +1,7 @@
 """The detector, its head, the memory adapter, the foreground branch and the alignment losses, in mmdet's registries."""
 
 from ms2a.models.adapter import MemoryAdapter, VectorMemoryAdapter
-from ms2a.models.alignment import FeatureAlignment
+from ms2a.models.alignment import FeatureAlignment, MemoryAlignment
 from ms2a.models.detector import MS2AYOLOX
 from ms2a.models.foreground import ForegroundBranch, foreground_mask
 from ms2a.models.head import MS2AYOLOXHead
@@ -12,6 +12,7 @@ __all__ = [
     "CORALLoss",
     "DomainAdversarialLoss",
     "FeatureAlignment",
+    "MemoryAlignment",
     "ForegroundBranch",
     "MMDLoss",
     "MS2AYOLOX",

@@ -27,6 +27,7 @@ class MemoryAdapter(BaseModule):
         query: which side asks, ``"feature"`` or ``"memory"``; see :class:`ms2a.adaptation.AdaptationLayer`.
         num_heads: attention heads.
         zero_init: start exactly at the detector without memory, see :class:`ms2a.adaptation.EfficientAdaptation`.
+        normalise: layer norm and scaled logits, see :class:`ms2a.adaptation.AdaptationLayer`.
         init_cfg: as everywhere in mmcv.
     """
 
@@ -39,6 +40,7 @@ class MemoryAdapter(BaseModule):
         query: str = "feature",
         num_heads: int = 8,
         zero_init: bool = False,
+        normalise: bool = False,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
@@ -50,7 +52,9 @@ class MemoryAdapter(BaseModule):
         self.memory_files = memory.pop("files", None) or {}
         self.memory = MemoryBank(**memory)
         self.levels = nn.ModuleList(
-            EfficientAdaptation(channels, self.memory.num_prototypes, num_layers, query, num_heads, zero_init)
+            EfficientAdaptation(
+                channels, self.memory.num_prototypes, num_layers, query, num_heads, zero_init, normalise
+            )
             for _ in self.memory.sizes_hw
         )
 

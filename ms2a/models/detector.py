@@ -10,7 +10,7 @@ from mmdet.models.detectors import YOLOX
 from torch import Tensor, nn
 
 from ms2a.errors import UserError
-from ms2a.models.alignment import FeatureAlignment
+from ms2a.models.alignment import build_alignment
 from ms2a.models.self_training import SelfTraining
 from ms2a.models.style import attach
 
@@ -37,7 +37,8 @@ class MS2AYOLOX(YOLOX):
         *args: see mmdet's ``YOLOX``.
         adapter: config of the :class:`~ms2a.models.MemoryAdapter`, or None.
         foreground: config of the :class:`~ms2a.models.ForegroundBranch`, or None.
-        alignment: configs of :class:`~ms2a.models.FeatureAlignment`, each adding one loss, or None.
+        alignment: configs of :class:`~ms2a.models.FeatureAlignment`, or with ``to_memory`` of
+            :class:`~ms2a.models.MemoryAlignment`, towards ``default_domain``; each adds one loss; or None.
         self_training: arguments of :class:`~ms2a.models.self_training.SelfTraining`, or None. The data set must be a
             :class:`~ms2a.datasets.SelfTrainingDataset`.
         style: config of the :class:`~ms2a.models.StyleMemory`, or None. Used in training only.
@@ -59,9 +60,9 @@ class MS2AYOLOX(YOLOX):
         super().__init__(*args, **kwargs)
         self.adapter = build_neck(adapter) if adapter else None
         self.foreground = build_head(foreground) if foreground else None
-        self.alignment = nn.ModuleList(FeatureAlignment(**config) for config in alignment or ())
         if alignment and default_domain is None:
             raise UserError("alignment needs model.default_domain, the name of the target, to tell its two sides apart")
+        self.alignment = nn.ModuleList(build_alignment(config, default_domain) for config in alignment or ())
         self.self_training = SelfTraining(**self_training) if self_training else None
         self.style = build_neck(style) if style else None
         self.default_domain = default_domain
@@ -110,9 +111,8 @@ class MS2AYOLOX(YOLOX):
             losses = super().forward_train(img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore)
             if self.foreground:
                 losses["loss_foreground"] = self.foreground.loss(batch.c5, batch.boxes)
-            is_target = [domain == self.default_domain for domain in batch.domains]
             for alignment in self.alignment:
-                losses[alignment.name] = alignment(getattr(batch, alignment.on), is_target)
+                losses[alignment.name] = alignment(getattr(batch, alignment.on), batch.domains)
         return losses
 
     def simple_test(self, img, img_metas, rescale=False):

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ms2a.adaptation import EfficientAdaptation, WindowTokens, multi_head_attention, sine_position_code
-from ms2a.adaptation.attention import average_windows
+from ms2a.adaptation.attention import AdaptationLayer, average_windows
 
 
 def test_position_code_matches_a_loop():
@@ -46,6 +46,21 @@ def test_attention_matches_a_loop_without_scaling():
                 weights = torch.stack([query[b, t, part] @ key[b, s, part] for s in range(5)]).softmax(0)
                 expected[b, t, part] = sum(weights[s] * value[b, s, part] for s in range(5))
     torch.testing.assert_close(multi_head_attention(query, key, value, num_heads=4), expected)
+
+
+def test_normalised_attention_does_not_see_the_scale_of_the_tokens():
+    layer = AdaptationLayer(16, num_heads=4, normalise=True).eval()
+    feature, memory = torch.randn(1, 16, 20, 20), torch.randn(1, 16, 20, 20)
+    query, key, _, _ = layer.sides(feature, layer.remember(memory))
+    tokens = WindowTokens(16, [10])(feature)
+    mean, variance = tokens.mean(2, keepdim=True), tokens.var(2, unbiased=False, keepdim=True)
+    torch.testing.assert_close(query, layer.q_lin((tokens - mean) / (variance + 1e-5).sqrt()))
+    assert layer.scale == 0.5
+    released = AdaptationLayer(16, num_heads=4)
+    assert released.scale == 1
+    assert set(layer.state_dict()) - set(released.state_dict()) == {
+        f"{side}.1.{name}" for side in ("asking", "answering") for name in ("weight", "bias")
+    }
 
 
 @pytest.fixture(params=["feature", "memory"])

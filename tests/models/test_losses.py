@@ -6,7 +6,9 @@ import pytest
 import torch
 from mmdet.models.builder import build_loss
 
-from ms2a.models import CORALLoss, DomainAdversarialLoss, FeatureAlignment, MMDLoss
+from ms2a.errors import UserError
+from ms2a.memory.files import write_maps
+from ms2a.models import CORALLoss, DomainAdversarialLoss, FeatureAlignment, MemoryAlignment, MMDLoss
 
 
 @pytest.fixture(autouse=True)
@@ -95,21 +97,56 @@ def test_registered_and_gradients_are_right(config):
 
 
 def test_alignment_over_levels():
-    alignment = FeatureAlignment(dict(type="CORALLoss", loss_weight=2.0), on="neck", max_locations=10_000)
+    alignment = FeatureAlignment(dict(type="CORALLoss", loss_weight=2.0), "far", on="neck", max_locations=10_000)
     assert alignment.name == "loss_coral_neck"
     maps = [torch.randn(3, 4, size, size) for size in (8, 4, 2)]
     vectors = [level.permute(0, 2, 3, 1).reshape(3, -1, 4) for level in maps]
     reference = CORALLoss(2.0)
     expected = sum(reference(torch.cat([v[0], v[2]]), v[1]) for v in vectors) / 3
-    torch.testing.assert_close(alignment(maps, [False, True, False]), expected)
+    torch.testing.assert_close(alignment(maps, ["near", "far", "near"]), expected)
 
 
 def test_alignment_of_a_batch_of_one_domain_is_zero_with_a_gradient():
-    alignment = FeatureAlignment(dict(type="MMDLoss"))
+    alignment = FeatureAlignment(dict(type="MMDLoss"), "far")
     maps = [torch.randn(2, 4, 4, 4, requires_grad=True) for _ in range(3)]
-    for side in (True, False):
+    for side in ("near", "far"):
         loss = alignment(maps, [side, side])
         assert loss.item() == 0
         loss.backward()
     with pytest.raises(ValueError, match="'neck' or 'adapted'"):
-        FeatureAlignment(dict(type="MMDLoss"), on="head")
+        FeatureAlignment(dict(type="MMDLoss"), "far", on="head")
+
+
+@pytest.fixture
+def memory_files(tmp_path):
+    """Two prototypes of each kind at one level; the first of the foreground stands for all rows but none."""
+    files, rows = {}, {"far_foreground": [[1.0, 2.0], [9.0, 9.0]], "far_background": [[3.0, 4.0], [9.0, 9.0]]}
+    for name, vectors in rows.items():
+        files[name] = str(tmp_path / f"{name}_cluster.pth")
+        write_maps(files[name], [torch.tensor(vectors)[..., None]], dict(cluster_sizes=[[3, 0]]))
+    return files
+
+
+def test_alignment_to_the_memory_draws_prototypes_by_their_counts(memory_files):
+    alignment = MemoryAlignment(dict(type="CORALLoss"), "far", 2, 2, memory_files, num_levels=1, max_locations=4000)
+    alignment.init_weights()
+    maps = [torch.randn(3, 2, 50, 50)]
+    near = maps[0][[0, 2]].permute(0, 2, 3, 1).reshape(-1, 2)
+    # Half of the draws are (1, 2), half (3, 4); the covariance of both is 1 everywhere.
+    expected = (torch.cov(near.T) - torch.ones(2, 2)).square().sum() / 16
+    assert alignment(maps, ["near", "far", "near"]).item() == pytest.approx(expected.item(), abs=0.02)
+    assert alignment(maps, ["far"] * 3).item() == 0
+
+
+def test_alignment_to_the_memory_moves_only_other_domains(memory_files):
+    alignment = MemoryAlignment(dict(type="MMDLoss"), "far", 2, 2, memory_files, num_levels=1)
+    alignment.init_weights()
+    maps = [torch.randn(2, 2, 4, 4, requires_grad=True)]
+    alignment(maps, ["near", "far"]).backward()
+    assert maps[0].grad[0].abs().min() > 0
+    assert not maps[0].grad[1].any()
+
+
+def test_alignment_refuses_a_memory_of_another_size(memory_files):
+    with pytest.raises(UserError, match=r"hold levels of \[\(4, 2\)\].*expects .*6, 2"):
+        MemoryAlignment(dict(type="MMDLoss"), "far", 2, 3, memory_files, num_levels=1).init_weights()
