@@ -3,7 +3,7 @@
 import pytest
 from mmdet.models import build_detector
 
-from ms2a.apis.benchmark import METHODS, known_methods
+from ms2a.apis.benchmark_plan import METHODS, known_methods
 from ms2a.apis.config import load_config
 
 ALL = known_methods()

@@ -8,7 +8,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ms2a.apis.benchmark import Run, known_methods, read_results, run_benchmark
+from ms2a.apis.benchmark import read_results, run_benchmark
+from ms2a.apis.benchmark_plan import Run, known_methods
 from ms2a.apis.benchmark_report import write_report
 from ms2a.errors import run_main
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from mmcv import Config
 
-from ms2a.apis.benchmark import ROOT, Run, _keep, prepare_run, read_results, run_benchmark
+from ms2a.apis.benchmark import _keep, read_results, run_benchmark
+from ms2a.apis.benchmark_plan import ROOT, Run, prepare_run, rounds_of
 from ms2a.apis.benchmark_report import paired_difference, summarise, write_report
 from ms2a.apis.pipeline import Runner
 from ms2a.errors import UserError
@@ -175,3 +176,17 @@ def test_a_results_file_that_is_not_one_is_refused(tmp_path):
     Path(tmp_path / "cut.jsonl").write_text('{"task": "t"')
     with pytest.raises(UserError, match="is not valid JSON lines"):
         read_results(tmp_path / "cut.jsonl")
+
+
+def test_shared_steps_come_once_each_behind_what_they_need(tmp_path):
+    methods = ("joint", "ms2a", "ms2a_vector", "ms2a_k10")
+    prepared = [prepare(tmp_path, method=method) for method in methods]
+    rounds = rounds_of(prepared)
+    last = [chain[-1].name for chains in rounds for _, chain in chains]
+    assert len(last) == len(set(last)) == len({step.name for item in prepared for step in item.shared})
+    done = set()
+    for chains in rounds:
+        assert all({step.name for step in chain[:-1]} <= done for _, chain in chains)
+        done |= {chain[-1].name for _, chain in chains}
+    # The base detector; both domains in maps and in vectors; maps at K = 100 and 10, and vectors.
+    assert [len(chains) for chains in rounds] == [1, 4, 3]
