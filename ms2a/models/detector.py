@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
+from mmcv.runner import ModuleList
 from mmdet.models.builder import DETECTORS, build_head, build_neck
 from mmdet.models.detectors import YOLOX
-from torch import Tensor, nn
+from torch import Tensor
 
 from ms2a.errors import UserError
 from ms2a.models.alignment import build_alignment
@@ -62,7 +63,8 @@ class MS2AYOLOX(YOLOX):
         self.foreground = build_head(foreground) if foreground else None
         if alignment and default_domain is None:
             raise UserError("alignment needs model.default_domain, the name of the target, to tell its two sides apart")
-        self.alignment = nn.ModuleList(build_alignment(config, default_domain) for config in alignment or ())
+        # mmcv's list: torch's would not hand init_weights on.
+        self.alignment = ModuleList(build_alignment(config, default_domain) for config in alignment or ())
         self.self_training = SelfTraining(**self_training) if self_training else None
         self.style = build_neck(style) if style else None
         self.default_domain = default_domain

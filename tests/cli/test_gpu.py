@@ -25,7 +25,8 @@ def folder(tmp_path_factory):
     folder = make_domains(tmp_path_factory.mktemp("gpu"), n_images=5)
     make_checkpoint(folder / "base.pth", make_config(folder / "base.py", folder))
     make_config(folder / "config.py", folder, memory=make_memory(folder))
-    make_checkpoint(folder / "adapted.pth", folder / "config.py")
+    options = ["--no-validate", "--device", "cpu", "--cfg-options", "runner.max_epochs=1"]
+    run_train([folder / "config.py", "--work-dir", folder / "run", *options])
     return folder
 
 
@@ -34,7 +35,7 @@ def test_the_detector_computes_on_the_gpu_what_it_computes_on_the_cpu(folder):
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     maps = []
     for device in ("cpu", "cuda"):
-        model = build_model(cfg, folder / "adapted.pth", device)
+        model = build_model(cfg, folder / "run/latest.pth", device)
         with torch.no_grad():
             adapted = model.adapter(model.neck(model.backbone(image.to(device))), ["night", "day"])
         maps.append([level.cpu() for level in adapted])
@@ -96,7 +97,7 @@ def test_dist_train_on_a_gpu(folder, tmp_path):
 
 
 def test_data_parallel_runs_the_detector_on_the_gpu(folder):
-    model = build_model(load_config(folder / "config.py"), folder / "adapted.pth", "cuda")
+    model = build_model(load_config(folder / "config.py"), folder / "run/latest.pth", "cuda")
     meta = dict(domain="night", img_shape=(64, 96, 3), ori_shape=(64, 96, 3), scale_factor=1.0)
     image = torch.rand(1, 3, 64, 96) * 255
     with torch.no_grad():

@@ -7,6 +7,7 @@ from mmcv import ConfigDict
 from mmdet.models import build_detector
 
 from ms2a.errors import UserError
+from ms2a.memory.files import write_maps
 from ms2a.models import foreground_mask
 
 SIZES = [(8, 12), (4, 6), (2, 3)]
@@ -203,3 +204,17 @@ def test_alignment_without_a_target_is_refused():
     config.default_domain = None
     with pytest.raises(UserError, match="alignment needs model.default_domain"):
         build_detector(config)
+
+
+def test_alignment_reads_the_targets_memory_when_weights_are_initialised(tmp_path):
+    files = {}
+    for kind in ("foreground", "background"):
+        files[f"night_{kind}"] = str(tmp_path / f"{kind}_cluster.pth")
+        write_maps(files[f"night_{kind}"], [torch.randn(4, 32, 1)] * 3, {})
+    to_memory = dict(channels=32, num_prototypes=4, files=files)
+    model = build(alignment=[dict(loss=dict(type="MMDLoss"), to_memory=to_memory)]).train()
+    boxes = [torch.tensor([[4.0, 4.0, 30.0, 30.0]])] * 2
+    losses = model.forward_train(
+        torch.rand(2, 3, *INPUT_HW) * 255, metas("day", "night"), boxes, [torch.tensor([0])] * 2
+    )
+    assert losses["loss_mmd_memory"].item() > 0
