@@ -35,6 +35,8 @@ def write_report(lines: Sequence[Mapping[str, Any]], folder: Path) -> str:
         rows = summarise(chosen)
         sections.append(_table(f"{task}, {shots} annotated images", rows))
         _plot(rows, f"{task}, {shots} annotated images", folder / f"{task}_{shots}.png")
+    for shots in sorted({shots for _, shots in groups}):
+        sections += _controls_table(shots, [line for line in lines if line["shots"] == shots])
     text = "\n".join(sections)
     write_text(text, folder / "report.md")
     return text
@@ -73,15 +75,46 @@ def summarise(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (KINDS.index(row["kind"]), row[DECIDING][0]))
 
 
-def paired_difference(runs: Mapping[int, Mapping], others: Mapping[int, Mapping]) -> tuple[float, float]:
-    """Mean difference of the deciding score over common seeds, and half of its 95 % interval (Student's t)."""
-    differences = [
-        runs[seed]["metrics"][DECIDING] - others[seed]["metrics"][DECIDING] for seed in runs if seed in others
-    ]
+def paired_difference(runs: Mapping[Any, Mapping], others: Mapping[Any, Mapping]) -> tuple[float, float]:
+    """Mean difference of the deciding score over common keys, and half of its 95 % interval (Student's t).
+
+    Args:
+        runs: lines by what pairs them, e.g. the seed.
+        others: likewise; their scores are subtracted.
+    """
+    differences = [runs[key]["metrics"][DECIDING] - others[key]["metrics"][DECIDING] for key in runs if key in others]
     if len(differences) < 2:
         return (float(np.mean(differences)) if differences else float("nan")), float("nan")
     error = stats.sem(differences)
     return float(np.mean(differences)), float(stats.t.ppf(0.975, len(differences) - 1) * error)
+
+
+def against_controls(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What each method has over each of its controls, paired by task and seed.
+
+    A control's name begins with the name of its method.
+
+    Returns:
+        rows with ``method`` and ``control`` (titles), for each task and for ``"all"`` the :func:`paired_difference`,
+        and ``pairs``, the number of pairs of ``"all"``.
+    """
+    by_method: dict[str, dict[tuple, Mapping]] = {}
+    for line in lines:
+        by_method.setdefault(line["method"], {})[line["task"], line["seed"]] = line
+    methods = [name for name, runs in by_method.items() if _any(runs)["kind"] == "method"]
+    rows = []
+    for name, controls in by_method.items():
+        its = max((method for method in methods if name.startswith(f"{method}_")), key=len, default=None)
+        if its is None or _any(controls)["kind"] != "control":
+            continue
+        row = {"method": _any(by_method[its])["title"], "control": _any(controls)["title"]}
+        for task in sorted({line["task"] for line in lines}):
+            own = {key: line for key, line in by_method[its].items() if key[0] == task}
+            row[task] = paired_difference(own, controls)
+        row["all"] = paired_difference(by_method[its], controls)
+        row["pairs"] = len(set(controls) & set(by_method[its]))
+        rows.append(row)
+    return sorted(rows, key=lambda row: (row["method"], row["control"]))
 
 
 def _any(runs: Mapping[int, Mapping]) -> Mapping:
@@ -97,19 +130,44 @@ def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _table(title: str, rows: Sequence[Mapping]) -> str:
-    seeds = sorted({row["seeds"] for row in rows})
-    lines = [f"### {title}, {'–'.join(map(str, seeds))} seeds", ""]
-    lines.append("| | target mAP | target mAP50 | source mAP | source mAP50 | mAP50 to best baseline | adaptation |")
-    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+    lines = [f"### {title}", ""]
+    lines.append(
+        "| | seeds | target mAP | target mAP50 | source mAP | source mAP50 | mAP50 to best baseline | adaptation |"
+    )
+    lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
     kind = None
     for row in rows:
         if row["kind"] != kind:
             kind = row["kind"]
-            lines.append(f"| **{kind}** | | | | | | |")
+            lines.append(f"| **{kind}** | | | | | | | |")
         cells = [_spread(row[column]) for column in COLUMNS]
-        difference = "best" if row["difference"] is None else "{:+.1f} ± {:.1f}".format(*row["difference"])
-        lines.append(f"| {row['title']} | {' | '.join(cells)} | {difference} | {row['seconds']:.0f} s |")
+        difference = "best" if row["difference"] is None else _signed(row["difference"])
+        cells = [row["title"], str(row["seeds"]), *cells, difference, f"{row['seconds']:.0f} s"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines).replace("nan", "–") + "\n"
+
+
+def _controls_table(shots: int, lines: Sequence[Mapping]) -> list[str]:
+    rows = against_controls(lines)
+    if not rows:
+        return []
+    tasks = sorted({line["task"] for line in lines})
+    text = [f"### Method minus control, target mAP50, {shots} annotated images", ""]
+    text.append(f"| method | control | {' | '.join(tasks)} | all tasks | pairs |")
+    text.append("| --- " * (4 + len(tasks)) + "|")
+    for row in rows:
+        cells = [
+            row["method"],
+            row["control"],
+            *(_signed(row[column]) for column in (*tasks, "all")),
+            str(row["pairs"]),
+        ]
+        text.append(f"| {' | '.join(cells)} |")
+    return ["\n".join(text).replace("nan", "–") + "\n"]
+
+
+def _signed(difference: tuple[float, float]) -> str:
+    return "{:+.1f} ± {:.1f}".format(*difference)
 
 
 def _spread(value: tuple[float, float]) -> str:

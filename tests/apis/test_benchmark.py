@@ -9,7 +9,7 @@ from mmcv import Config
 
 from ms2a.apis.benchmark import _keep, read_results, run_benchmark
 from ms2a.apis.benchmark_plan import ROOT, Run, prepare_run, rounds_of
-from ms2a.apis.benchmark_report import paired_difference, summarise, write_report
+from ms2a.apis.benchmark_report import against_controls, paired_difference, summarise, write_report
 from ms2a.apis.pipeline import Runner
 from ms2a.errors import UserError
 from tests.cli.test_benchmark import write_task
@@ -154,10 +154,25 @@ def test_differences_are_of_common_seeds_only():
     assert mean == 3.0 and np.isnan(half)
 
 
+def test_a_method_is_compared_with_its_own_controls():
+    lines = [line("m", 1, 50.0), line("m", 2, 52.0), line("m_style", 1, 60.0)]
+    lines += [line("m_noise", 1, 49.0), line("m_noise", 2, 49.0), line("m_style_noise", 1, 58.0)]
+    lines += [dict(line("m", 1, 40.0), task="u"), dict(line("m_noise", 1, 41.0), task="u")]
+    for item in lines:
+        item["kind"] = "control" if item["method"].endswith("noise") else "method"
+    rows = {row["control"]: row for row in against_controls(lines)}
+    assert rows["M_NOISE"]["method"] == "M" and rows["M_STYLE_NOISE"]["method"] == "M_STYLE"
+    # Differences 1 and 3 on the one task, -1 on the other.
+    assert rows["M_NOISE"]["t"] == pytest.approx((2.0, 12.706), rel=1e-3)
+    assert rows["M_NOISE"]["u"][0] == -1.0
+    assert rows["M_NOISE"]["all"] == pytest.approx((1.0, 4.303 * 2 / np.sqrt(3)), rel=1e-3)
+    assert rows["M_NOISE"]["pairs"] == 3
+
+
 def test_the_report_has_a_table_and_a_plot_for_each_task(tmp_path):
     text = write_report(LINES + [dict(item, shots=30) for item in LINES[:3]], tmp_path)
-    assert "### t, 10 annotated images, 3 seeds" in text and "### t, 30 annotated images" in text
-    assert "| OURS | 27.5 ± 1.0 | 55.0 ± 2.0 | 30.0 ± 0.0 | 80.0 ± 0.0 | +3.0 ± 5.0 | 60 s |" in text
+    assert "### t, 10 annotated images" in text and "### t, 30 annotated images" in text
+    assert "| OURS | 3 | 27.5 ± 1.0 | 55.0 ± 2.0 | 30.0 ± 0.0 | 80.0 ± 0.0 | +3.0 ± 5.0 | 60 s |" in text
     assert (tmp_path / "report.md").read_text() == text
     assert (tmp_path / "t_10.png").stat().st_size > 5000
 
