@@ -205,7 +205,7 @@ def test_parameter_groups(name):
     else:
         assert type(optimizer) is torch.optim.AdamW
     weight_decay = 5e-4 if name.startswith("yolox_fs_x") else 0.02
-    group_of = {id(group["params"][0]): group for group in optimizer.param_groups}
+    group_of = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
     multipliers = {"backbone": cfg.backbone_neck_lr_mult, "neck": cfg.backbone_neck_lr_mult}
     for key, parameter in model.named_parameters():
         part = "residual" if ".residual" in key else key.split(".")[0]

@@ -15,39 +15,42 @@ ANSWER_GRIDS = (10, 5, 2)
 
 
 class WindowTokens(nn.Module):
-    """Pools maps to windows and adds each window's position code at its own grid.
+    """Makes tokens of the windows of a map: their means, and each window's position code at its own grid.
 
     Args:
         channels: C.
         grids: for each g, the maps are averaged in g × g windows; T = Σ g².
+        normalise: layer norm at the end.
     """
 
-    def __init__(self, channels: int, grids: Sequence[int]):
+    def __init__(self, channels: int, grids: Sequence[int], normalise: bool = False):
         super().__init__()
         self.grids = tuple(grids)
         code = torch.cat([sine_position_code(channels, (grid, grid)).flatten(1) for grid in grids], dim=1)
-        self.register_buffer("code", code, persistent=False)  # (C, T)
+        self.register_buffer("code", code.T.contiguous(), persistent=False)  # (T, C)
+        self.norm = nn.LayerNorm(channels) if normalise else nn.Identity()
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, T, C)."""
-        windows = [average_windows(maps, grid).flatten(2) for grid in self.grids]
-        return (torch.cat(windows, dim=2) + self.code).transpose(1, 2)
+    def windows(self, maps: Tensor) -> Tensor:
+        """(B, C, H, W) → means, (B, T, C)."""
+        return torch.cat([average_windows(maps, grid) for grid in self.grids], dim=1)
 
-
-def _tokens(channels: int, grids: Sequence[int], normalise: bool) -> nn.Module:
-    tokens = WindowTokens(channels, grids)
-    return nn.Sequential(tokens, nn.LayerNorm(channels)) if normalise else tokens
+    def forward(self, windows: Tensor) -> Tensor:
+        """Means (B, T, C) → tokens (B, T, C)."""
+        return self.norm(windows + self.code)
 
 
 def average_windows(maps: Tensor, grid: int) -> Tensor:
-    """``adaptive_avg_pool2d`` to (B, C, grid, grid), as two matrix products.
+    """``adaptive_avg_pool2d`` of (B, C, H, W) to grid × grid windows, (B, grid², C), as two matrix products.
 
     ONNX has no adaptive pooling for sizes that are no multiples of the grid.
     """
     # While a graph is traced a size is a value of the graph, from which it computes the windows.
     means = _window_means if torch.jit.is_tracing() else _kept_window_means
     rows, columns = (means(size, grid, maps.dtype, maps.device) for size in maps.shape[-2:])
-    return rows @ maps @ columns.T
+    width, channels = maps.shape[3], maps.shape[1]
+    # In the layout of channels_last no element has to be moved for these products.
+    strips = rows @ maps.permute(0, 2, 3, 1).flatten(2)  # (B, grid, W·C)
+    return (columns @ strips.unflatten(2, (width, channels))).flatten(1, 2)
 
 
 def _window_means(size: int, grid: int, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -89,17 +92,36 @@ def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, num_heads: i
 
 
 class TokenMLP(nn.Module):
-    """C → hidden → C by 1×1 convolutions, ReLU and dropout between."""
+    """C → hidden → C for each token, ReLU and dropout between; the weights are those of 1×1 convolutions."""
 
     def __init__(self, channels: int, hidden_channels: int = 512, dropout: float = 0.1):
         super().__init__()
         self.fc1 = nn.Conv2d(channels, hidden_channels, 1)
         self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = QuickDropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) → (B, C, h, w)."""
-        return self.dropout(self.fc2(self.dropout(self.fc1(x).relu())))
+        """(B, T, C) → (B, T, C)."""
+        return self.dropout(convolve_tokens(self.fc2, self.dropout(convolve_tokens(self.fc1, x).relu_())))
+
+
+def convolve_tokens(convolution: nn.Conv2d, tokens: Tensor) -> Tensor:
+    """A 1×1 convolution from C to C' channels, of tokens (B, T, C) → (B, T, C')."""
+    return F.linear(tokens, convolution.weight.flatten(1), convolution.bias)
+
+
+class QuickDropout(nn.Dropout):
+    """Dropout that on a CPU spends 16 random bits on an element, a quarter of the time; p in steps of 2⁻¹⁶."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zeroes elements with probability p and scales the others by 1 / (1 - p); in evaluation the identity."""
+        if not self.training or x.device.type != "cpu":
+            return super().forward(x)
+        limits = torch.iinfo(torch.int64)
+        words = torch.randint(limits.min, limits.max, (-(-x.numel() // 4),))
+        bits = words.view(torch.int16)[: x.numel()].view(x.shape)
+        kept = bits >= round(self.p * 2**16) - 2**15
+        return x * (kept.to(x.dtype) / (1 - self.p))
 
 
 class AdaptationLayer(nn.Module):
@@ -123,8 +145,8 @@ class AdaptationLayer(nn.Module):
         if channels % num_heads:
             raise ValueError(f"channels is {channels}, expected a multiple of num_heads={num_heads}")
         self.query, self.num_heads = query, num_heads
-        self.asking = _tokens(channels, [QUERY_GRID], normalise)
-        self.answering = _tokens(channels, ANSWER_GRIDS, normalise)
+        self.asking = WindowTokens(channels, [QUERY_GRID], normalise)
+        self.answering = WindowTokens(channels, ANSWER_GRIDS, normalise)
         self.scale = (channels // num_heads) ** -0.5 if normalise else 1.0
         self.q_lin = nn.Linear(channels, channels)
         self.k_lin = nn.Linear(channels, channels)
@@ -143,9 +165,8 @@ class AdaptationLayer(nn.Module):
             memory does.
         """
         if self.query == "feature":
-            tokens = self.answering(memory)
-            return self.k_lin(tokens), self.v_lin(tokens)
-        return self.q_lin(self.asking(memory)), self._windows(memory)
+            return self._keys_and_values(memory)
+        return self._queries_and_windows(memory)
 
     def forward(self, feature: Tensor, remembered: tuple[Tensor, Tensor]) -> Tensor:
         """Adds to each image's feature map what its domain's memory says about it.
@@ -159,20 +180,24 @@ class AdaptationLayer(nn.Module):
         """
         q, k, v, windows = self.sides(feature, remembered)
         attended = multi_head_attention(q * self.scale, k, v, self.num_heads)  # (B, 100, C)
-        x = (windows + attended).transpose(1, 2).unflatten(2, (QUERY_GRID, QUERY_GRID))
-        x = x + self.mlp(x)
-        x = F.interpolate(x, size=feature.shape[-2:], mode="bilinear", align_corners=True)
-        return feature + self.out_conv(x)
+        x = windows + attended
+        # Before the upsampling, with which a 1×1 convolution commutes: there are fewer windows than locations.
+        x = convolve_tokens(self.out_conv, x + self.mlp(x))
+        x = x.transpose(1, 2).unflatten(2, (QUERY_GRID, QUERY_GRID))
+        return feature + F.interpolate(x, size=feature.shape[-2:], mode="bilinear", align_corners=True)
 
     def sides(self, feature: Tensor, remembered: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Queries (B, 100, C), keys and values (B, 129, C), and the windows (B, 100, C) the answer is added to."""
         if self.query == "feature":
-            return self.q_lin(self.asking(feature)), *remembered, self._windows(feature)
+            q, windows = self._queries_and_windows(feature)
+            return q, *remembered, windows
         q, windows = remembered
-        tokens = self.answering(feature)
-        return q, self.k_lin(tokens), self.v_lin(tokens), windows
+        return q, *self._keys_and_values(feature), windows
 
-    @staticmethod
-    def _windows(maps: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, 100, C); the residual around attention carries no position code."""
-        return average_windows(maps, QUERY_GRID).flatten(2).transpose(1, 2)
+    def _queries_and_windows(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        windows = self.asking.windows(maps)  # the residual around attention carries no position code
+        return self.q_lin(self.asking(windows)), windows
+
+    def _keys_and_values(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.answering(self.answering.windows(maps))
+        return self.k_lin(tokens), self.v_lin(tokens)

@@ -31,4 +31,17 @@ class PlainNormConstructor(DefaultOptimizerConstructor):
         for group in optimizer.param_groups if self.paramwise_cfg else ():
             if group["params"][0] in multipliers:
                 group["weight_decay"] = self.base_wd * multipliers[group["params"][0]]
+        _merge_equal_groups(optimizer)
         return optimizer
+
+
+def _merge_equal_groups(optimizer: Optimizer) -> None:
+    """Optimizers work through a group at once: few large groups take a fraction of the time of one per parameter."""
+    merged: dict[tuple, dict] = {}
+    for group in optimizer.param_groups:
+        settings = tuple(sorted((key, repr(value)) for key, value in group.items() if key != "params"))
+        if settings in merged:
+            merged[settings]["params"] += group["params"]
+        else:
+            merged[settings] = group
+    optimizer.param_groups[:] = merged.values()

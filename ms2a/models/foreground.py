@@ -60,7 +60,7 @@ class ForegroundBranch(BaseModule):
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
-        norm, swish = dict(type="BN", momentum=0.03, eps=1e-3), dict(type="Swish")
+        norm, swish = dict(type="BN", momentum=0.03, eps=1e-3), dict(type="SiLU")
         self.hidden = ConvModule(in_channels, hidden_channels, 3, padding=1, norm_cfg=norm, act_cfg=swish)
         self.predict = nn.Conv2d(hidden_channels, 1, 1)
         self.stride = stride

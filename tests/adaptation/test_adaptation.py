@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ms2a.adaptation import EfficientAdaptation, WindowTokens, multi_head_attention, sine_position_code
-from ms2a.adaptation.attention import AdaptationLayer, average_windows
+from ms2a.adaptation.attention import AdaptationLayer, QuickDropout, average_windows
 
 
 def test_position_code_matches_a_loop():
@@ -30,7 +30,8 @@ def test_position_code_refuses_odd_channels():
 
 def test_windows_are_means_plus_code():
     maps = torch.randn(2, 8, 20, 30)
-    tokens = WindowTokens(8, [10, 5, 2])(maps)
+    side = WindowTokens(8, [10, 5, 2])
+    tokens = side(side.windows(maps))
     assert tokens.shape == (2, 129, 8)
     first_of_2x2 = maps[1, :, :10, :15].mean((1, 2)) + sine_position_code(8, (2, 2))[:, 0, 0]
     torch.testing.assert_close(tokens[1, 125], first_of_2x2)
@@ -52,14 +53,15 @@ def test_normalised_attention_does_not_see_the_scale_of_the_tokens():
     layer = AdaptationLayer(16, num_heads=4, normalise=True).eval()
     feature, memory = torch.randn(1, 16, 20, 20), torch.randn(1, 16, 20, 20)
     query, key, _, _ = layer.sides(feature, layer.remember(memory))
-    tokens = WindowTokens(16, [10])(feature)
+    side = WindowTokens(16, [10])
+    tokens = side(side.windows(feature))
     mean, variance = tokens.mean(2, keepdim=True), tokens.var(2, unbiased=False, keepdim=True)
     torch.testing.assert_close(query, layer.q_lin((tokens - mean) / (variance + 1e-5).sqrt()))
     assert layer.scale == 0.5
     released = AdaptationLayer(16, num_heads=4)
     assert released.scale == 1
     assert set(layer.state_dict()) - set(released.state_dict()) == {
-        f"{side}.1.{name}" for side in ("asking", "answering") for name in ("weight", "bias")
+        f"{side}.norm.{name}" for side in ("asking", "answering") for name in ("weight", "bias")
     }
 
 
@@ -77,7 +79,22 @@ def adapt(module, feature, memory, index):
 def test_windows_are_torchs_adaptive_means(size_hw):
     maps = torch.randn(2, 3, *size_hw)
     for grid in (10, 5, 2):
-        torch.testing.assert_close(average_windows(maps, grid), F.adaptive_avg_pool2d(maps, grid))
+        expected = F.adaptive_avg_pool2d(maps, grid).flatten(2).transpose(1, 2)
+        torch.testing.assert_close(average_windows(maps, grid), expected)
+
+
+def test_quick_dropout_is_dropout():
+    x = torch.rand(7, 1001, 13) + 1
+    dropout = QuickDropout(0.3)
+    dropped = dropout(x)
+    kept = dropped != 0
+    assert kept.float().mean().item() == pytest.approx(0.7, abs=0.01)
+    torch.testing.assert_close(dropped[kept], x[kept] / 0.7)
+    # Neighbours are dropped independently of each other.
+    flat = kept.flatten().float() - 0.7
+    for distance in (1, 2, 3, 4):
+        assert (flat[distance:] * flat[:-distance]).mean().abs() < 0.005
+    assert torch.equal(dropout.eval()(x), x)
 
 
 def test_permuting_the_batch_permutes_the_result(module):

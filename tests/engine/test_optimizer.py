@@ -49,3 +49,16 @@ def test_norm_and_bias_have_their_own_rules():
 
 def test_without_rules_all_parameters_share_one_setting():
     assert set(groups(Tiny()).values()) == {(1.0, 0.5)}
+
+
+def test_parameters_of_equal_settings_are_one_group():
+    rules = dict(norm_decay_mult=0.0, custom_keys=dict(backbone=dict(lr_mult=0.1)))
+    config = dict(type="SGD", lr=1.0, weight_decay=0.5, constructor=PlainNormConstructor.__name__, paramwise_cfg=rules)
+    found = build_optimizer(Tiny(), config).param_groups
+    # Backbone and the rest, each with and without decay.
+    assert sorted((group["lr"], group["weight_decay"], len(group["params"])) for group in found) == [
+        (0.1, 0.0, 2),
+        (0.1, 0.5, 2),
+        (1.0, 0.0, 2),
+        (1.0, 0.5, 3),
+    ]

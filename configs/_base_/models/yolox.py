@@ -1,24 +1,32 @@
 """The plain detector of the base stage, without memory. Its size comes from size_*.py, its input from input_*.py."""
 
 nms = dict(type="nms", iou_threshold=0.6)
+activation = dict(type="SiLU", inplace=True)  # mmdet's default "Swish" is the same function in two steps
 
 model = dict(
     type="MS2AYOLOX",
     input_size="${img_scale}",
     random_size_range="${random_size_range}",
     random_size_interval=10,
-    backbone=dict(type="CSPDarknet", deepen_factor="${deepen_factor}", widen_factor="${widen_factor}"),
+    backbone=dict(
+        type="CSPDarknet",
+        deepen_factor="${deepen_factor}",
+        widen_factor="${widen_factor}",
+        act_cfg="${activation}",
+    ),
     neck=dict(
         type="YOLOXPAFPN",
         in_channels="${neck_in_channels}",
         out_channels="${channels}",
         num_csp_blocks="${num_csp_blocks}",
+        act_cfg="${activation}",
     ),
     bbox_head=dict(
         type="MS2AYOLOXHead",
         num_classes="${num_classes}",
         in_channels="${channels}",
         feat_channels="${channels}",
+        act_cfg="${activation}",
         loss_cls=dict(type="VarifocalLoss", reduction="sum", loss_weight=1.0),
         loss_obj=dict(type="VarifocalLoss", reduction="sum", loss_weight=1.0),
         loss_bbox=dict(type="CIoULoss", reduction="sum", loss_weight=2.0),

@@ -1,0 +1,103 @@
+"""What the memory costs: a training step and inference of MS2A against the plain detector of the same size.
+
+Both sides see the same images at the embedded benchmark's recipe. A training step is forward, losses, backward, gradient
+clipping, optimizer step and moving average. ``--profile 1`` prints where the time of a step goes instead.
+"""
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from mmcv.runner import build_optimizer
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.compare import parse_args, report, time_in_turn
+from benchmarks.detectors import MS2A, PLAIN, random_detector
+from ms2a.engine import MemoryEMAHook
+
+BOXES_PER_IMAGE = 8
+
+
+def batch_of(images: int, height: int, width: int) -> dict:
+    """Noise with boxes, half of it of the source's domain."""
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(images, BOXES_PER_IMAGE, 2, generator=generator) * torch.tensor([width - 50.0, height - 40.0])
+    sizes = 15 + 25 * torch.rand(images, BOXES_PER_IMAGE, 2, generator=generator)
+    domains = ["indus_synth_s", "indus_synth_t1"] * images
+    shapes = dict(img_shape=(height, width, 3), ori_shape=(height, width, 3), scale_factor=np.ones(4, np.float32))
+    return dict(
+        img=(torch.rand(images, 3, height, width, generator=generator) * 255).to(memory_format=torch.channels_last),
+        img_metas=[dict(shapes, domain=domain) for domain in domains[:images]],
+        gt_bboxes=list(torch.cat([corners, corners + sizes], dim=2)),
+        gt_labels=[torch.zeros(BOXES_PER_IMAGE, dtype=torch.long)] * images,
+    )
+
+
+def training_step(config: str, width: float, batch: dict) -> Callable[[], None]:
+    """A function that does one step of training, the moving average's included."""
+    cfg, model = random_detector(config, width)
+    optimizer = build_optimizer(model.train(), cfg.optimizer)
+    average, runner = MemoryEMAHook(momentum=0.02), SimpleNamespace(model=model, iter=0)
+    average.before_run(runner)
+
+    def step() -> None:
+        losses = model(**{key: list(v) if isinstance(v, list) else v for key, v in batch.items()})
+        loss, _ = model._parse_losses(losses)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 10)
+        optimizer.step()
+        average.after_train_iter(runner)
+
+    return step
+
+
+def inference(config: str, width: float, batch: dict, at_once: int) -> Callable[[], None]:
+    """A function that finds boxes in all images of the batch, some at once."""
+    model = random_detector(config, width)[1].eval()
+    nn.init.constant_(model.bbox_head.multi_level_conv_obj[0].bias, -8.0)  # few boxes, as a trained detector finds
+    groups: list[tuple[Tensor, list]] = list(
+        zip(batch["img"].split(at_once), [batch["img_metas"][i : i + at_once] for i in range(0, len(batch["img"]), at_once)], strict=True)
+    )
+
+    def run() -> None:
+        with torch.no_grad():
+            for images, metas in groups:
+                model(return_loss=False, rescale=False, img=[images], img_metas=[metas])
+
+    return run
+
+
+def print_profile(step: Callable[[], None]) -> None:
+    """Operators by their own time."""
+    step()
+    with profile(activities=[ProfilerActivity.CPU]) as record:
+        for _ in range(5):
+            step()
+    print(record.key_averages().table(sort_by="self_cpu_time_total", row_limit=30, max_name_column_width=50))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measures, or profiles."""
+    args = parse_args(__doc__, argv, batch=8, height=128, width=320, widen_factor=0.25, profile=0)
+    batch = batch_of(args.batch, args.height, args.width)
+    sides = [training_step(config, args.widen_factor, batch) for config in (MS2A, PLAIN)]
+    if args.profile:
+        for step in sides:
+            print_profile(step)
+        return
+    size = f"{args.batch} images of {args.height}x{args.width}"
+    # One step is short and its time varies: four a round.
+    ours, plain = time_in_turn([lambda step=step: [step() for _ in range(4)] for step in sides], args.rounds)
+    report("Training step, MS2A to plain", ours, plain, "≤ 1.15", args.results, batch=size)
+    for at_once in (1, args.batch):
+        sides = [inference(config, args.widen_factor, batch, at_once) for config in (MS2A, PLAIN)]
+        ours, plain = time_in_turn([lambda run=run: [run() for _ in range(4)] for run in sides], args.rounds)
+        claim = f"Inference by {at_once}, MS2A to plain"
+        report(claim, ours, plain, "≤ 1.03", args.results, batch=size)
+
+
+if __name__ == "__main__":
+    main()
