@@ -2,7 +2,7 @@
 
 _base_ = "./ms2a_style.py"
 
-title = "MS2A, zero init + memory style + image style"
+title = "MS2A plus: zero init, memory style, image style"
 source_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
