@@ -1,7 +1,7 @@
 """COCO annotation files as plain dictionaries: reading them with clear errors, mending what can be mended."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,15 @@ from ms2a.errors import UserError
 
 MIN_BOX_SIDE = 1.0
 """Shortest side, in pixels, of a box that counts; mmdet ignores shorter ones in training too."""
+
+NUMBER, ID = int | float, int | float | str
+_EXPECTED = {NUMBER: "a number above 0", ID: "a number or a text", str: "a text"}
+# List of the file → what an entry is called, and its required keys with the types of their values.
+_REQUIRED = {
+    "images": ("image", {"id": ID, "file_name": str, "width": NUMBER, "height": NUMBER}),
+    "annotations": ("annotation", {"image_id": ID, "category_id": ID}),
+    "categories": ("category", {"id": ID, "name": str}),
+}
 
 
 def read_coco(path: str | os.PathLike) -> dict[str, Any]:
@@ -30,9 +39,8 @@ def read_coco(path: str | os.PathLike) -> dict[str, Any]:
     for key in ("annotations", "categories"):
         if not isinstance(coco.setdefault(key, []), list):
             raise UserError(f"annotation file {path} is not in COCO form: '{key}' should be a list")
-    _require_keys(coco["images"], ("id", "file_name", "width", "height"), "image", path)
-    _require_keys(coco["annotations"], ("image_id", "category_id"), "annotation", path)
-    _require_keys(coco["categories"], ("id", "name"), "category", path)
+    for key, (what, kinds) in _REQUIRED.items():
+        _require(coco[key], kinds, what, path)
     for what, values in (
         ("image id", [image["id"] for image in coco["images"]]),
         ("category name", [category["name"] for category in coco["categories"]]),
@@ -44,11 +52,17 @@ def read_coco(path: str | os.PathLike) -> dict[str, Any]:
     return coco
 
 
-def _require_keys(entries: Sequence[Any], keys: Sequence[str], what: str, path: str | os.PathLike) -> None:
+def _require(entries: Sequence[Any], kinds: Mapping[str, Any], what: str, path: str | os.PathLike) -> None:
     for position, entry in enumerate(entries):
-        missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
-        if missing:
-            raise UserError(f"annotation file {path}: {what} number {position} lacks '{missing[0]}'")
+        for key, kind in kinds.items():
+            if not isinstance(entry, dict) or key not in entry:
+                raise UserError(f"annotation file {path}: {what} number {position} lacks '{key}'")
+            value = entry[key]
+            if not isinstance(value, kind) or (kind is NUMBER and not value > 0):
+                raise UserError(
+                    f"annotation file {path}: '{key}' of {what} number {position} is {value!r}, "
+                    f"expected {_EXPECTED[kind]}"
+                )
 
 
 def clip_box(box_xywh: Any, size_wh: tuple[float, float]) -> list[float] | None:
@@ -63,7 +77,7 @@ def clip_box(box_xywh: Any, size_wh: tuple[float, float]) -> list[float] | None:
     """
     if not isinstance(box_xywh, list | tuple) or len(box_xywh) != 4:
         return None
-    if not all(isinstance(value, int | float) for value in box_xywh):
+    if not all(isinstance(value, NUMBER) for value in box_xywh):
         return None
     x, y, width, height = box_xywh
     x1, y1 = max(x, 0), max(y, 0)
@@ -126,9 +140,10 @@ def mend_annotations(coco: dict[str, Any]) -> MendReport:
             report.clipped += moved
             report.completed += not moved
             annotation["bbox"] = box
-        if not annotation.get("area", 0) > 0 or "iscrowd" not in annotation:
-            annotation["area"] = annotation.get("area") or box[2] * box[3]
-            annotation.setdefault("iscrowd", 0)
+        area, crowd = annotation.get("area"), annotation.get("iscrowd")
+        if not isinstance(area, NUMBER) or not area > 0 or crowd is None:
+            annotation["area"] = area if isinstance(area, NUMBER) and area > 0 else box[2] * box[3]
+            annotation["iscrowd"] = crowd or 0
             report.completed += 1
         kept.append(annotation)
     coco["annotations"] = kept

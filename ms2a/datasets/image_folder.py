@@ -68,7 +68,9 @@ def _walk(root: str) -> Iterator[str]:
 def _names_in_coco(path: Path, root: str) -> list[str]:
     coco = read_json(path, "annotation file")
     images = coco.get("images") if isinstance(coco, dict) else None
-    if not isinstance(images, list) or not all(isinstance(image, dict) and "file_name" in image for image in images):
+    if not isinstance(images, list) or not all(
+        isinstance(image, dict) and isinstance(image.get("file_name"), str) for image in images
+    ):
         raise UserError(f"annotation file {path} is not in COCO form: expected 'images', each with a 'file_name'")
     names = sorted({image["file_name"] for image in images})
     if not names:

@@ -52,6 +52,14 @@ def test_mending_leaves_sound_annotations_alone():
     assert coco == before
 
 
+@pytest.mark.parametrize("useless", [dict(area=None, iscrowd=None), dict(area="x"), dict(area=-3.0), dict(area=0)])
+def test_useless_area_and_iscrowd_are_replaced(useless):
+    coco = coco_of([10, 10, 20, 30])
+    coco["annotations"][0].update(useless)
+    mend_annotations(coco)
+    assert (coco["annotations"][0]["area"], coco["annotations"][0]["iscrowd"]) == (600, 0)
+
+
 def test_zero_and_repeated_ids_are_renumbered():
     coco = coco_of([10, 10, 20, 20], [0, 0, 5, 5])
     for annotation in coco["annotations"]:
@@ -76,6 +84,13 @@ def test_categories_follow_the_classes():
         (lambda coco: coco.update(annotations={}), "'annotations' should be a list"),
         (lambda coco: coco["images"][0].pop("width"), "image number 0 lacks 'width'"),
         (lambda coco: coco["annotations"][0].pop("image_id"), "annotation number 0 lacks 'image_id'"),
+        (lambda coco: coco["images"][0].update(width="96"), "'width' of image number 0 is '96', expected a number"),
+        (lambda coco: coco["images"][0].update(height=0), "'height' of image number 0 is 0, expected a number above 0"),
+        (
+            lambda coco: coco["images"][0].update(file_name=None),
+            "'file_name' of image number 0 is None, expected a text",
+        ),
+        (lambda coco: coco["annotations"][0].update(image_id=[1]), r"'image_id' of annotation number 0 is \[1\]"),
         (lambda coco: coco["images"].append(coco["images"][0]), "image id 1 appears more than once"),
         (
             lambda coco: coco["categories"].append(dict(id=2, name="part")),

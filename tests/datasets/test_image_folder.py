@@ -108,6 +108,7 @@ def test_what_is_not_there_is_told(tmp_path):
     [
         ('{"images": [{"file_na', "not valid JSON"),
         ("[]", "not in COCO form"),
+        ('{"images": [{"file_name": null}]}', "not in COCO form"),
         ('{"images": [{"id": 1}]}', "not in COCO form"),
         ('{"images": []}', "lists no images"),
         ('{"images": [{"file_name": "zz.png"}]}', r"zz\.png .* does not exist.*--img_root"),
