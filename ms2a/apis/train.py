@@ -206,6 +206,7 @@ def _build_model(cfg: Config, classes: Sequence[str], logger: logging.Logger) ->
     model = model.to(memory_format=torch.channels_last)
     if cfg.get("freeze"):
         parts = TRAINABLE_WHEN_FROZEN if cfg["freeze"] is True else cfg["freeze"]
+        parts = [parts] if isinstance(parts, str) else parts  # as --cfg-options gives a single one
         trained = freeze_all_but(model, parts)
         logger.info("frozen except %d tensors whose names contain %s", len(trained), " or ".join(parts))
     return model

@@ -124,6 +124,11 @@ def test_freezing_trains_predictors_residuals_and_foreground_only(folder, base, 
     assert [name for name in changed if not name.startswith("adapter.")] == []
 
 
+def test_a_single_part_can_be_left_to_train(folder, base, stage_two, untrained):
+    train(load_config(stage_two, settings(freeze="residual")), work_dir=folder / "alone", device="cpu", validate=False)
+    assert "frozen except 6 tensors whose names contain residual" in log_of(folder / "alone")
+
+
 def test_other_classes_start_the_base_stages_classifiers_anew(folder, base, tmp_path):
     make_domains(tmp_path / "data", classes=("bolt", "nut"), n_images=2)
     path = make_config(
