@@ -44,6 +44,7 @@ class MemoryAdapter(BaseModule):
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
+        self.channels = channels
         self._kept: dict = {}
         if prototypes not in ("stored", "random", "none"):
             raise ValueError(f"prototypes is {prototypes!r}, expected 'stored', 'random' or 'none'")

@@ -45,6 +45,9 @@ class MS2AYOLOX(YOLOX):
         style: config of the :class:`~ms2a.models.StyleMemory`, or None. Used in training only.
         default_domain: the target; images that name no domain belong to it when testing.
         **kwargs: see mmdet's ``YOLOX``.
+
+    Raises:
+        UserError: the adapter has other levels or channels than the neck, or alignment has no ``default_domain``.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class MS2AYOLOX(YOLOX):
     ):
         super().__init__(*args, **kwargs)
         self.adapter = build_neck(adapter) if adapter else None
+        if self.adapter:
+            self._check_levels()
         self.foreground = build_head(foreground) if foreground else None
         if alignment and default_domain is None:
             raise UserError("alignment needs model.default_domain, the name of the target, to tell its two sides apart")
@@ -71,6 +76,15 @@ class MS2AYOLOX(YOLOX):
         self._batch: _BatchInFlight | None = None
         if self.style:
             attach(self.style, self.backbone, lambda: self._batch and self._batch.styles)
+
+    def _check_levels(self) -> None:
+        in_neck, in_adapter = len(self.neck.in_channels), len(self.adapter.levels)
+        channels, expected = self.neck.out_channels, self.adapter.channels
+        if (in_neck, channels) != (in_adapter, expected):
+            raise UserError(
+                f"the neck has {in_neck} levels of {channels} channels, the memory adapter {in_adapter} of {expected}; "
+                "make model.adapter.channels and the levels of model.adapter.memory.sizes_hw those of the neck"
+            )
 
     @property
     def domains(self) -> list[str]:

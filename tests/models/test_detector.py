@@ -51,6 +51,20 @@ def build(filled=True, **kwargs):
     return model
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(channels=64), "3 levels of 32 channels, the memory adapter 3 of 64"),
+        (dict(memory=dict(domains=["day"], num_prototypes=4, sizes_hw=SIZES[:2])), "3 levels .* adapter 2 of 32"),
+    ],
+)
+def test_levels_and_channels_of_the_memory_must_be_the_necks(change, message):
+    config = model_config()
+    config.adapter.update(change)
+    with pytest.raises(UserError, match=message):
+        build_detector(config)
+
+
 def metas(*domains, flip=False):
     common = dict(img_shape=(*INPUT_HW, 3), ori_shape=(*INPUT_HW, 3), scale_factor=np.ones(4, np.float32))
     return [dict(common, domain=domain, flip=flip, flip_direction="horizontal") for domain in domains]
