@@ -27,13 +27,13 @@ from typing import Any
 import yaml
 
 from ms2a.apis.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, Adaptation, load_adaptation
-from ms2a.artefacts import provenance, write_json
+from ms2a.artefacts import provenance, read_json, write_json
 from ms2a.datasets.annotations import mend_annotations, order_categories, read_coco
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.image_folder import find_images
 from ms2a.datasets.voc import voc_to_coco
 from ms2a.errors import UserError
-from ms2a.memory.domains import check_domain_name
+from ms2a.memory import MemoryBank
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "configs" / "yolox" / "yolox_fs_n_custom_pretrain_mom_ft.py"
@@ -67,7 +67,7 @@ def load_task(
     """
     path = Path(path)
     task = _read(path)
-    work_dir = work_dir or Path("work_dirs") / task["name"]
+    work_dir = work_dir or Path("work_dirs") / str(task["name"])
     options = _data_options(task, path.parent, work_dir / "annotations", seed)
     options |= _size_options(task.get("image_size", [320, 320]), path)
     adaptation = load_adaptation(TEMPLATE, work_dir, seed, device, options | dict(cfg_options or {}))
@@ -95,11 +95,21 @@ def _read(path: Path) -> dict:
     classes = task["classes"]
     if not isinstance(classes, list) or not classes or len(set(map(str, classes))) < len(classes):
         raise UserError(f"'classes' in {path} is {classes!r}, expected a list of different names, e.g. [part]")
-    domains = [check_domain_name(str(task[side]["domain"])) for side in ("source", "target")]
-    if domains[0] == domains[1]:
-        raise UserError(f"source and target in {path} are both called {domains[0]!r}; give each domain its own name")
+    _check_names(task, path)
     _check_paths(task, path)
     return task
+
+
+def _check_names(task: dict, path: Path) -> None:
+    """The task's name becomes a folder, those of the domains parts of file names and of checkpoint keys."""
+    name, domains = task["name"], [task[side]["domain"] for side in ("source", "target")]
+    if not isinstance(name, str | int) or set(str(name)) & set("/\\") or not str(name).strip(". "):
+        raise UserError(f"'name' in {path} is {name!r}, expected a name for the folder of the results")
+    if not all(isinstance(domain, str | int) for domain in domains):
+        raise UserError(f"the domains in {path} are {domains!r}, expected two names")
+    if len(set(map(str, domains))) < 2:
+        raise UserError(f"source and target in {path} are both called {domains[0]!r}; give each domain its own name")
+    MemoryBank([str(domain) for domain in domains], num_prototypes=1, sizes_hw=[(1, 1)])  # refuses others it can't use
 
 
 def _check_paths(task: dict, path: Path) -> None:
@@ -110,10 +120,10 @@ def _check_paths(task: dict, path: Path) -> None:
             if isinstance(entry, dict):
                 named |= {f"{key} of {side} {name}": value for key, value in entry.items()}
     for what, value in named.items():
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not value:
             raise UserError(f"{what} in {path} is {value!r}, expected a path")
     count = task["target"].get("num_annotated", 1)
-    if not isinstance(count, int) or count < 1:
+    if type(count) is not int or count < 1:
         raise UserError(f"'num_annotated' in {path} is {count!r}, expected a whole number, 1 or more")
 
 
@@ -125,7 +135,7 @@ def _check_keys(value: Any, keys: tuple[set[str], set[str]], what: str) -> None:
         raise UserError(f"{what} lacks {', '.join(sorted(missing))}")
     if unknown := set(value) - required - optional:
         known = ", ".join(sorted(required | optional))
-        raise UserError(f"{what} has unknown {', '.join(sorted(unknown))}; known: {known}")
+        raise UserError(f"{what} has unknown {', '.join(sorted(map(str, unknown)))}; known: {known}")
 
 
 def _data_options(task: dict, root: Path, prepared: Path, seed: int) -> dict[str, Any]:
@@ -142,7 +152,7 @@ def _data_options(task: dict, root: Path, prepared: Path, seed: int) -> dict[str
         if num_annotated:
             split = nested_splits(coco, [num_annotated], seed)[num_annotated]
             annotations = prepared / f"{key}_seed{seed}_{num_annotated}.json"
-            write_json({**split, "provenance": provenance(config=f"{num_annotated} of {key}", seed=seed)}, annotations)
+            _write(split, provenance(config=f"{num_annotated} of {key}", seed=seed), annotations)
         return {f"{key}.ann_file": str(annotations.resolve()), f"{key}.img_prefix": str(images)}
 
     settings = {
@@ -172,9 +182,14 @@ def _coco_file(annotations: Path, images: Path, classes: list[str], prepared: Pa
     """The COCO json itself, or one made of a folder of VOC files."""
     if not annotations.is_dir():
         return annotations
-    made_by = provenance(config=f"voc_to_coco of {annotations.name}")
-    write_json({**voc_to_coco(annotations, classes, images), "provenance": made_by}, prepared)
+    _write(voc_to_coco(annotations, classes, images), provenance(config=f"voc_to_coco of {annotations.name}"), prepared)
     return prepared
+
+
+def _write(coco: dict[str, Any], made_by: dict[str, Any], path: Path) -> None:
+    """Leaves a file of the same content alone, whichever version made it: a changed one would redo the training."""
+    if not path.exists() or {**coco, "provenance": None} != {**read_json(path, "annotation file"), "provenance": None}:
+        write_json({**coco, "provenance": made_by}, path)
 
 
 def _size_options(image_size: Any, path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Task files: a user's own data become the configs of all stages, mistakes one clear line."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -85,6 +86,25 @@ def test_voc_annotations_and_a_seeded_draw(task, load, tmp_path):
     assert drawn[0] != drawn[1]
 
 
+def test_a_number_can_be_a_name(task, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "task.yaml").write_text(yaml.safe_dump(task | dict(name=7)))
+    assert load_task(tmp_path / "task.yaml").work_dir == Path("work_dirs/7")
+
+
+def test_a_new_version_leaves_prepared_annotations_alone(task, load, tmp_path, monkeypatch):
+    task["target"]["num_annotated"] = 2
+    load(task)
+    path = tmp_path / "work/annotations/target_train_seed0_2.json"
+    first = path.read_bytes()
+    monkeypatch.setattr("ms2a.apis.task.provenance", lambda **_: {"git_commit": "another"})
+    load(task)
+    assert path.read_bytes() == first
+    task["target"]["train"] = task["source"]["val"]
+    load(task)
+    assert b"another" in path.read_bytes() != first
+
+
 def test_without_a_source_validation_set_only_the_target_is_tested(task, load):
     task["source"].pop("val")
     assert [part.domain for part in load(task).configs[BASE].data.test.datasets] == ["line_b"]
@@ -100,6 +120,9 @@ def test_without_a_source_validation_set_only_the_target_is_tested(task, load):
         (dict(epochs={"bose": 1}), "unknown bose; known: base, source_training, target_training"),
         (dict(target=dict(domain="line_b")), "'target'.* lacks test, train, unlabelled"),
         (dict(colour="red"), "unknown colour"),
+        ({5: "red"}, "unknown 5"),
+        (dict(name=None), "'name'.* is None, expected a name"),
+        (dict(name="../elsewhere"), "'name'.* is '../elsewhere'"),
     ],
 )
 def test_mistakes_are_one_clear_line(task, load, change, message):
@@ -113,6 +136,10 @@ def test_mistakes_are_one_clear_line(task, load, change, message):
     [
         ("target", dict(domain="line_a"), "both called 'line_a'"),
         ("target", dict(domain="line.b"), "line.b"),
+        ("target", dict(domain=None), r"\['line_a', None\], expected two names"),
+        ("target", dict(domain="training"), "'training' means something else to torch"),
+        ("target", dict(unlabelled=""), "unlabelled of target.* is ''"),
+        ("target", dict(num_annotated=True), "'num_annotated'.* is True"),
         ("target", dict(unlabelled="none"), "none.* does not exist"),
         ("target", dict(num_annotated=0), "'num_annotated'.* is 0, expected a whole number"),
         ("target", dict(num_annotated=99), "99 annotated images asked for, but only 6"),
