@@ -38,8 +38,8 @@ def voc_to_coco(
         COCO dictionary with file names relative to ``img_folder``.
 
     Raises:
-        UserError: no XML files, one that is malformed, an image that is missing or unreadable, or no object of the
-            classes.
+        UserError: no XML files, one that is malformed, two about one image, an image that is missing or unreadable, or
+            no object of the classes.
     """
     paths = _xml_files(xml)
     if not Path(img_folder).is_dir():
@@ -50,6 +50,9 @@ def voc_to_coco(
         image_id = len(images) + 1
         images.append({"id": image_id, **_image_entry(root, path, Path(img_folder))})
         found += [(image_id, *_object_entry(element, path)) for element in root.iter("object")]
+    image, times = Counter(image["file_name"] for image in images).most_common(1)[0]
+    if times > 1:
+        raise UserError(f"{times} of the {len(paths)} XML files are about image {image}; leave one")
     names = Counter(name for _, name, _, _ in found)
     classes = sorted(names) if classes is None else list(classes)
     if not any(names[name] for name in classes):
@@ -85,20 +88,28 @@ def _parse(path: Path) -> ET.Element:
         return ET.parse(path).getroot()
     except FileNotFoundError:
         raise UserError(f"XML file {path} does not exist; check the path") from None
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError, ValueError) as error:  # the latter two: an encoding that is not known
         raise UserError(f"XML file {path} is malformed ({error}); it may be truncated") from None
 
 
 def _image_entry(root: ET.Element, path: Path, img_folder: Path) -> dict[str, Any]:
     """File name and size of the image of one XML file."""
     image = _find_image(root.findtext("filename"), path, img_folder)
-    width, height = (int(float(root.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
+    width, height = (_whole_number(root.findtext(f"size/{side}")) for side in ("width", "height"))
     if width <= 0 or height <= 0:
         picture = cv2.imread(str(image))
         if picture is None:
             raise UserError(f"XML file {path} gives no size, and its image {image} cannot be read")
         height, width = picture.shape[:2]
     return {"file_name": str(image.relative_to(img_folder)), "width": width, "height": height}
+
+
+def _whole_number(text: str | None) -> int:
+    """The number that a text gives; 0 if it gives none."""
+    try:
+        return int(float(text or 0))
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _find_image(filename: str | None, path: Path, img_folder: Path) -> Path:

@@ -66,7 +66,7 @@ def test_classes_select_and_order(folder, caplog):
         convert(folder, ["gear"])
 
 
-@pytest.mark.parametrize("size", [None, (0, 0)])
+@pytest.mark.parametrize("size", [None, (0, 0), ("wide", "nan"), ("inf", 40)])
 def test_missing_size_is_read_from_the_image(folder, size):
     write(folder, "a", [voc_object("nut", (1, 1, 10, 20))], size=size)
     (image,) = convert(folder)["images"]
@@ -103,9 +103,19 @@ def remove_xml(folder):
     (folder / "xml" / "a.xml").unlink()
 
 
+def use_unknown_encoding(folder):
+    (folder / "xml" / "a.xml").write_text('<?xml version="1.0" encoding="none"?><annotation/>')
+
+
+def copy_xml(folder):
+    (folder / "xml" / "b.xml").write_bytes((folder / "xml" / "a.xml").read_bytes())
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
+        (use_unknown_encoding, "a.xml is malformed"),
+        (copy_xml, "2 of the 2 XML files are about image a.jpg"),
         (break_xml, "a.xml is malformed"),
         (remove_image, "image a.jpg of XML file .* is not in"),
         (remove_corner, "'nut' has no complete bndbox"),
