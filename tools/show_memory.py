@@ -72,7 +72,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     pictures = {"prototypes": prototype_sheet(memories)}
     images = ImageFolderDataset(args.img, memory_pipeline(cfg), domain=domain) if args.img else ()
     for index in range(len(images)):
-        image = first_view(images[index])
+        if (result := images[index]) is None:
+            raise UserError(f"image {images.path(index)} is missing or unreadable")
+        image = first_view(result)
         shown = np.ascontiguousarray(image.permute(1, 2, 0).byte().numpy())
         for level in levels if model.adapter.levels[0].layers[0].query == "feature" else ():
             weights = layer_attention(model, level, image[None], domain)

@@ -53,3 +53,6 @@ def test_the_command_draws_prototypes_and_attention(tmp_path, capsys):
     assert cv2.imread(str(tmp_path / "out" / "001_level1.png")).shape == (4 * 64, 96, 3)
     with pytest.raises(UserError, match="unknown domain 'fog'; the memory knows day, night"):
         show_memory([config, checkpoint, tmp_path / "out", "--domain", "fog"])
+    (tmp_path / "broken.png").write_bytes(b"not an image")
+    with pytest.raises(UserError, match=r"broken\.png is missing or unreadable"):
+        show_memory([config, checkpoint, tmp_path / "out", "--img", tmp_path / "broken.png"])
