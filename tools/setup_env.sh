@@ -16,6 +16,7 @@ if [ -f "$VENV/.ms2a-ready" ] && [ "$(cat "$VENV/.ms2a-ready")" = "$stamp" ]; th
 
 PYTHON=${PYTHON:-$(command -v python3.11 || command -v python3 || true)}
 [ -n "$PYTHON" ] || die "no Python found; install Python 3.11 (Debian: apt-get install python3 python3-venv python3-dev) or name it with PYTHON=/path/to/python3.11"
+command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON is not there; name an interpreter, e.g. PYTHON=/usr/bin/python3.11"
 version=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 [ "$version" = 3.11 ] || die "$PYTHON is Python $version, expected 3.11; name another one with PYTHON=/path/to/python3.11"
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || die "$PYTHON has no venv module; Debian: apt-get install python3-venv"
