@@ -15,15 +15,14 @@ from tests.tiny import make_config, make_domains, make_memory
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("train")
-    make_domains(folder / "data")
+    make_config(folder / "base.py", make_domains(folder / "data"))
     return folder
 
 
 @pytest.fixture(scope="module")
 def base(folder):
     """A finished base stage: its work directory."""
-    cfg = load_config(make_config(folder / "base.py", folder / "data"))
-    train(cfg, work_dir=folder / "base", device="cpu")
+    train(load_config(folder / "base.py"), work_dir=folder / "base", device="cpu")
     return folder / "base"
 
 
@@ -224,6 +223,14 @@ def test_class_count_of_the_head(folder, tmp_path):
 def test_tensorboard_is_a_switch(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("ms2a.apis.train.find_spec", lambda name: None)
     assert "pip install tensorboard" in refusal(folder / "base.py", tmp_path, {"tensorboard": True})
+
+    monkeypatch.setattr("ms2a.apis.train.find_spec", lambda name: name)
+    used = []
+    monkeypatch.setattr("ms2a.apis.train.train_detector", lambda model, datasets, cfg, *_: used.append(cfg))
+    for switch in (False, True):
+        train(load_config(folder / "base.py", settings(tensorboard=switch)), work_dir=tmp_path, device="cpu")
+    hooks = [[hook["type"] for hook in cfg.log_config.hooks] for cfg in used]
+    assert hooks == [["TextLoggerHook"], ["TextLoggerHook", "TensorboardLoggerHook"]]
 
 
 def test_choosing_by_target_labels_is_said(folder, tmp_path):

@@ -1,10 +1,10 @@
-"""Alignment losses against slow references and hand-computed values."""
+"""The foreground loss and the alignment losses against slow references and hand-computed values."""
 
 import math
 
 import pytest
 import torch
-from mmdet.models.builder import build_loss
+from mmdet.models.builder import build_head, build_loss
 
 from ms2a.errors import UserError
 from ms2a.memory.files import write_maps
@@ -14,6 +14,22 @@ from ms2a.models import CORALLoss, DomainAdversarialLoss, FeatureAlignment, Memo
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+def test_foreground_dice_by_hand():
+    loss = dict(type="DiceLoss", use_sigmoid=True, activate=True, loss_weight=2.0)
+    branch = build_head(dict(type="ForegroundBranch", in_channels=4, loss=loss)).eval()
+    c5 = torch.randn(2, 4, 2, 3, requires_grad=True)
+    boxes = [torch.tensor([[0.0, 0, 64, 32], [32, 0, 96, 64]]), torch.tensor([[64.0, 32, 96, 64]])]
+    masks = torch.tensor([[[1.0, 1, 1], [0, 1, 1]], [[0, 0, 0], [0, 0, 1]]])
+    # Milletari 2016: 1 - 2·Σpg / (Σp² + Σg²), mean over the images, times the weight.
+    overlaps = []
+    for probabilities, mask in zip(branch(c5).sigmoid()[:, 0], masks, strict=True):
+        overlaps.append(2 * (probabilities * mask).sum() / (probabilities.square().sum() + mask.square().sum() + 2e-3))
+    expected = 2 * (1 - torch.stack(overlaps)).mean()
+    value = branch.loss(c5, boxes)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(torch.autograd.grad(value, c5), torch.autograd.grad(expected, c5))
 
 
 def test_mmd_matches_a_loop():
