@@ -24,6 +24,11 @@ def run_main(main: Callable[[Sequence[str] | None], None]) -> None:
     except OSError as error:
         # A file or folder that cannot be made, written or read: the system's message names it.
         _leave(str(error))
+    except KeyError as error:
+        # What mmcv's registries say to a type in a config that nobody registered; they have no error of their own.
+        if "registry" not in str(error):
+            raise
+        _leave(f"{error.args[0]}: is a type in the config misspelt?")
 
 
 def _leave(message: str) -> NoReturn:
