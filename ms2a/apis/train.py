@@ -29,6 +29,9 @@ from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.engine.hooks import TRAINABLE_WHEN_FROZEN, freeze_all_but
 from ms2a.errors import UserError
 
+# What COCO's evaluation gives for each domain.
+SCORES = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
+
 
 def train(
     cfg: Config,
@@ -167,9 +170,15 @@ def _log_checkpoint_choice(cfg: Config, logger: logging.Logger, validate: bool) 
     if not key:
         logger.info("checkpoint choice: last epoch, no target labels used")
         return
+    domains = [part.get("domain") for part in cfg.data.val.get("datasets") or ()]
+    known = {f"{domain}_bbox_{score}": domain for domain in domains for score in SCORES}
+    if known and key != "auto" and key not in known:
+        raise UserError(
+            f"evaluation.save_best={key!r} is no score of the validation; expected e.g. {list(known)[-6]!r}"
+        )
     logger.info("checkpoint choice: best %s", key)
     target, source = cfg.get("target_domain") or cfg.model.get("default_domain"), cfg.get("source_domain")
-    if target and not (source and key.startswith(f"{source}_")):
+    if target and (not source or known.get(key) != source):
         hint = f"; {source}_bbox_mAP would not use them" if source else ""
         logger.warning("save_best=%s chooses the checkpoint by labels of the target %s%s", key, target, hint)
 

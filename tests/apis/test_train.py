@@ -234,13 +234,20 @@ def test_tensorboard_is_a_switch(folder, tmp_path, monkeypatch):
 
 
 def test_choosing_by_target_labels_is_said(folder, tmp_path):
-    for key, warned in (("night_bbox_mAP", True), ("day_bbox_mAP", False)):
+    for key, warned in (("night_bbox_mAP", True), ("day_bbox_mAP", False), ("auto", True)):
         cfg = load_config(folder / "base.py", settings(**{"evaluation.save_best": key, "load_from": "gone"}))
         with pytest.raises(UserError):
             train(cfg, work_dir=tmp_path / key, device="cpu")
         log = log_of(tmp_path / key)
         assert f"checkpoint choice: best {key}" in log
         assert ("by labels of the target night; day_bbox_mAP would not use them" in log) == warned
+
+
+@pytest.mark.parametrize("key", ["dya_bbox_mAP", "day_bbox_map", "mAP"])
+def test_choosing_by_a_score_that_nobody_gives_is_refused(folder, tmp_path, key):
+    cfg = load_config(folder / "base.py", settings(**{"evaluation.save_best": key}))
+    with pytest.raises(UserError, match=f"save_best='{key}' is no score of the validation; expected .*'day_bbox_mAP'"):
+        train(cfg, work_dir=tmp_path, device="cpu")
 
 
 def test_validation_in_batches(folder, tmp_path):
