@@ -29,6 +29,9 @@ class MemoryAdapter(BaseModule):
         zero_init: start exactly at the detector without memory, see :class:`ms2a.adaptation.EfficientAdaptation`.
         normalise: layer norm and scaled logits, see :class:`ms2a.adaptation.AdaptationLayer`.
         init_cfg: as everywhere in mmcv.
+
+    Raises:
+        UserError: ``prototypes`` or ``query`` is none of its names; see also :class:`ms2a.memory.MemoryBank`.
     """
 
     def __init__(
@@ -47,7 +50,9 @@ class MemoryAdapter(BaseModule):
         self.channels = channels
         self._kept: dict = {}
         if prototypes not in ("stored", "random", "none"):
-            raise ValueError(f"prototypes is {prototypes!r}, expected 'stored', 'random' or 'none'")
+            raise UserError(f"adapter.prototypes is {prototypes!r}, expected 'stored', 'random' or 'none'")
+        if query not in ("feature", "memory"):
+            raise UserError(f"adapter.query is {query!r}, expected 'feature' or 'memory'")
         self.prototypes = prototypes
         memory = dict(memory)
         self.memory_files = memory.pop("files", None) or {}

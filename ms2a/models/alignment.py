@@ -23,13 +23,13 @@ class FeatureAlignment(nn.Module):
         max_locations: vectors drawn at random for each side of a level.
 
     Raises:
-        ValueError: ``on`` is neither of the two names.
+        UserError: ``on`` is neither of the two names.
     """
 
     def __init__(self, loss: dict, domain: str, on: str = "adapted", num_levels: int = 3, max_locations: int = 512):
         super().__init__()
         if on not in ("neck", "adapted"):
-            raise ValueError(f"alignment on {on!r}, expected 'neck' or 'adapted'")
+            raise UserError(f"alignment on {on!r}, expected 'neck' or 'adapted'")
         self.on, self.domain = on, domain
         self.max_locations = max_locations
         self.name = f"loss_{loss['type'].removesuffix('Loss').lower()}_{on}"

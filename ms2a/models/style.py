@@ -50,6 +50,9 @@ class StyleMemory(BaseModule):
         prototypes: ``"stored"``, or as a control ``"random"``: noise of the mean and variance that all stored means of
             a layer have together, and all its deviations.
         init_cfg: as everywhere in mmcv.
+
+    Raises:
+        UserError: ``prototypes`` is none of its names.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class StyleMemory(BaseModule):
     ):
         super().__init__(init_cfg)
         if prototypes not in ("stored", "random"):
-            raise ValueError(f"prototypes is {prototypes!r}, expected 'stored' or 'random'")
+            raise UserError(f"style.prototypes is {prototypes!r}, expected 'stored' or 'random'")
         self.domain, self.prob, self.file, self.prototypes = domain, prob, file, prototypes
         self.num_styles = num_styles
         for layer, count in zip(STYLE_LAYERS, channels, strict=True):

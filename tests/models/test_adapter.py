@@ -54,8 +54,13 @@ def test_without_prototypes_only_the_residual_is_read(tmp_path):
 
 
 def test_an_unknown_kind_of_prototypes_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="expected 'stored', 'random' or 'none'"):
+    with pytest.raises(UserError, match="adapter.prototypes is 'none at all', expected 'stored', 'random' or 'none'"):
         build(tmp_path, prototypes="none at all")
+
+
+def test_an_unknown_direction_is_refused(tmp_path):
+    with pytest.raises(UserError, match="adapter.query is 'both', expected 'feature' or 'memory'"):
+        build(tmp_path, query="both")
 
 
 def test_zero_init_starts_at_the_neck_map_and_learns(tmp_path):

@@ -129,7 +129,7 @@ def test_alignment_of_a_batch_of_one_domain_is_zero_with_a_gradient():
         loss = alignment(maps, [side, side])
         assert loss.item() == 0
         loss.backward()
-    with pytest.raises(ValueError, match="'neck' or 'adapted'"):
+    with pytest.raises(UserError, match="'neck' or 'adapted'"):
         FeatureAlignment(dict(type="MMDLoss"), "far", on="head")
 
 
