@@ -1,5 +1,6 @@
 """Mistakes a user can make and mend, told in one line."""
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -9,6 +10,17 @@ EXIT_USER_ERROR = 2
 
 class UserError(Exception):
     """A mistake in what the user gave: the message names the value, what was expected and the remedy."""
+
+
+def seed(text: str) -> int:
+    """A seed, as the ``type`` of a command line's option.
+
+    Raises:
+        ArgumentTypeError: it is no whole number from 0 to 2³² - 1, which is what NumPy takes.
+    """
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to {2**32 - 1}")
+    return int(text)
 
 
 def run_main(main: Callable[[Sequence[str] | None], None]) -> None:

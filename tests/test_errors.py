@@ -4,6 +4,7 @@ import pytest
 from mmdet.datasets import build_dataset
 
 from ms2a.errors import UserError, run_main
+from tests.tiny import tool
 
 
 def raising(error):
@@ -34,3 +35,13 @@ def test_a_mistake_is_one_line_and_exit_status_2(main, line, capsys):
 def test_a_bug_is_not_taken_for_a_mistake(error):
     with pytest.raises(type(error)):
         run_main(raising(error))
+
+
+@pytest.mark.parametrize("text", ["-1", "4294967296", "x", "1.5"])
+@pytest.mark.parametrize("command", ["train", "browse_batches", "run_pipeline", "make_indus_synth"])
+def test_a_seed_that_numpy_refuses_is_refused_at_once(command, text, capsys):
+    arguments = {"train": ["c.py"], "browse_batches": ["c.py", "--out-dir", "o"], "run_pipeline": ["c.py"]}
+    with pytest.raises(SystemExit) as left:
+        tool(f"tools/{command}.py")([*arguments.get(command, []), "--seed", text])
+    assert left.value.code == 2
+    assert f"'{text}' is no whole number from 0 to 4294967295" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ms2a.apis.browse import NetworkInput, network_inputs
 from ms2a.apis.config import add_cfg_options, load_config
 from ms2a.artefacts import atomic_path
-from ms2a.errors import UserError, run_main
+from ms2a.errors import UserError, run_main, seed
 from ms2a.visualization.batches import draw_training_image
 
 
@@ -22,7 +22,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("config", help="config of a training stage")
     parser.add_argument("--out-dir", required=True, help="folder for the pictures")
     parser.add_argument("--num", type=int, default=16, help="how many images (default: 16)")
-    parser.add_argument("--seed", type=int, default=0, help="of the order, the mixing and the sizes (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of the order, the mixing and the sizes (default: 0)")
     add_cfg_options(parser)
     return parser.parse_args(argv)
 

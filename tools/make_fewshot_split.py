@@ -8,7 +8,7 @@ from typing import Any
 from ms2a.artefacts import provenance, write_json
 from ms2a.datasets.annotations import read_coco
 from ms2a.datasets.fewshot import nested_splits
-from ms2a.errors import run_main
+from ms2a.errors import run_main, seed
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -16,7 +16,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("annotations", help="COCO file of the annotated images to draw from")
     parser.add_argument("--counts", type=int, nargs="+", required=True, help="numbers of annotated images, e.g. 10 30")
-    parser.add_argument("--seed", type=int, default=0, help="another seed draws other images (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="another seed draws other images (default: 0)")
     parser.add_argument("--out", required=True, help="folder to write to")
     parser.add_argument("--name", help="files are NAME_<count>.json; default: <file>_seed<seed>")
     return parser.parse_args(argv)

@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Sequence
 
 from ms2a.datasets.indus_synth import Sizes, make_benchmark
-from ms2a.errors import run_main
+from ms2a.errors import run_main, seed
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -13,7 +13,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     sizes = Sizes()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--out", default="data/indus_synth", help="folder to make")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random")
+    parser.add_argument("--seed", type=seed, default=0, help="of everything random")
     parser.add_argument("--workers", type=int, help="processes that render; as many as CPUs by default")
     parser.add_argument("--train", type=int, default=sizes.train, help="source images to train on")
     parser.add_argument("--val", type=int, default=sizes.val, help="source images to validate on")

@@ -14,7 +14,7 @@ from ms2a.apis.pipeline import Runner
 from ms2a.apis.stages import load_adaptation, steps_of, write_configs
 from ms2a.apis.summary import write_summary
 from ms2a.apis.task import load_task
-from ms2a.errors import run_main
+from ms2a.errors import run_main, seed
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -22,7 +22,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config_or_task", help="target-training config (.py), or task file (.yaml)")
     parser.add_argument("--work-dir", type=Path, help="where results go; default work_dirs/<name>")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random; default 0")
+    parser.add_argument("--seed", type=seed, default=0, help="of everything random; default 0")
     parser.add_argument("--device", help="cpu, cuda, …; default: a GPU if there is one")
     add_cfg_options(parser)
     return parser.parse_args(argv)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ms2a.apis.config import add_cfg_options, load_config
 from ms2a.apis.train import train
 from ms2a.engine.distributed import LAUNCHERS, leave_process_group
-from ms2a.errors import run_main
+from ms2a.errors import run_main, seed
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -18,7 +18,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     resume.add_argument("--resume-from", help="checkpoint of an interrupted run to go on from")
     resume.add_argument("--auto-resume", action="store_true", help="go on from the newest checkpoint in the work dir")
     parser.add_argument("--no-validate", action="store_true", help="don't evaluate during training")
-    parser.add_argument("--seed", type=int, help="random seed (default: the config's, else 0)")
+    parser.add_argument("--seed", type=seed, help="random seed (default: the config's, else 0)")
     parser.add_argument("--deterministic", action="store_true", help="let cuDNN choose repeatable algorithms")
     parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
