@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130  # what shells report for Ctrl-C
 
 
 class UserError(Exception):
@@ -24,7 +25,7 @@ def seed(text: str) -> int:
 
 
 def run_main(main: Callable[[Sequence[str] | None], None]) -> None:
-    """Runs a command line's ``main``; a mistake becomes one line on stderr and exit status 2.
+    """Runs a command line's ``main``; a mistake becomes one line on stderr and exit status 2, Ctrl-C one and 130.
 
     Args:
         main: function that takes the argument list, or None for ``sys.argv``.
@@ -36,6 +37,8 @@ def run_main(main: Callable[[Sequence[str] | None], None]) -> None:
     except OSError as error:
         # A file or folder that cannot be made, written or read: the system's message names it.
         _leave(str(error))
+    except KeyboardInterrupt:
+        _leave("interrupted", EXIT_INTERRUPTED)
     except KeyError as error:
         # What mmcv's registries say to a type in a config that nobody registered; they have no error of their own.
         if "registry" not in str(error):
@@ -43,6 +46,6 @@ def run_main(main: Callable[[Sequence[str] | None], None]) -> None:
         _leave(f"{error.args[0]}: is a type in the config misspelt?")
 
 
-def _leave(message: str) -> NoReturn:
+def _leave(message: str, status: int = EXIT_USER_ERROR) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(EXIT_USER_ERROR)
+    sys.exit(status)

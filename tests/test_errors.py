@@ -31,6 +31,12 @@ def test_a_mistake_is_one_line_and_exit_status_2(main, line, capsys):
     assert printed.startswith(line) and printed.count("\n") == 1
 
 
+def test_ctrl_c_is_no_traceback(capsys):
+    with pytest.raises(SystemExit) as left:
+        run_main(raising(KeyboardInterrupt()))
+    assert (left.value.code, capsys.readouterr().err) == (130, "error: interrupted\n")
+
+
 @pytest.mark.parametrize("error", [KeyError("gt_bboxes"), ValueError("a bug")])
 def test_a_bug_is_not_taken_for_a_mistake(error):
     with pytest.raises(type(error)):
