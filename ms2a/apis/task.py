@@ -21,6 +21,7 @@
 """
 
 from collections.abc import Mapping
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,8 @@ def _check_names(task: dict, path: Path) -> None:
         raise UserError(f"the domains in {path} are {domains!r}, expected two names")
     if len(set(map(str, domains))) < 2:
         raise UserError(f"source and target in {path} are both called {domains[0]!r}; give each domain its own name")
+    if words := [domain for domain in domains if iskeyword(str(domain))]:
+        raise UserError(f"domain name {words[0]!r} in {path} is a word of Python, which configs are in; choose another")
     MemoryBank([str(domain) for domain in domains], num_prototypes=1, sizes_hw=[(1, 1)])  # refuses others it can't use
 
 

@@ -137,6 +137,7 @@ def test_mistakes_are_one_clear_line(task, load, change, message):
         ("target", dict(domain="line_a"), "both called 'line_a'"),
         ("target", dict(domain="line.b"), "line.b"),
         ("target", dict(domain=None), r"\['line_a', None\], expected two names"),
+        ("target", dict(domain="in"), "'in' .* is a word of Python"),
         ("target", dict(domain="training"), "'training' means something else to torch"),
         ("target", dict(unlabelled=""), "unlabelled of target.* is ''"),
         ("target", dict(num_annotated=True), "'num_annotated'.* is True"),
