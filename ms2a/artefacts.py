@@ -63,7 +63,7 @@ def read_json(path: str | os.PathLike, what: str) -> Any:
         UserError: the file is missing, or is not valid JSON (truncated, say).
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))  # some programs put a mark in front
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{what} {path} does not exist; check the path") from None
     except ValueError as error:
@@ -97,7 +97,7 @@ def load_torch(path: str | os.PathLike, what: str) -> Any:
             "which could run code; save it with tensors and plain containers only"
         ) from None
     except Exception as error:  # what a damaged file raises depends on where it is damaged
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
         raise UserError(f"{what} {path} cannot be read ({reason}); it may be truncated, make it again") from None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ms2a.apis.benchmark import read_results, run_benchmark
 from ms2a.apis.benchmark_plan import Run, known_methods
 from ms2a.apis.benchmark_report import write_report
-from ms2a.errors import run_main
+from ms2a.errors import run_main, seed
 
 TASKS = [
     "configs/yolox/yolox_fs_n_128x320_indus_synth_t1_10_pretrain_mom_ft.py",
@@ -25,7 +25,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", type=Path, default=TASKS, help="what tools/run_pipeline.py takes")
     parser.add_argument("--methods", nargs="+", default=known_methods(), help="configs of configs/benchmark")
     parser.add_argument("--shots", nargs="+", type=int, default=[None], help="numbers of annotated target images")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    parser.add_argument("--seeds", nargs="+", type=seed, default=[1, 2, 3], help="default 1 2 3")
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/benchmark"), help="checkpoints and logs")
     parser.add_argument("--results", type=Path, help="JSON lines; default WORK_DIR/results.jsonl")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once; the cores are divided among them")

@@ -6,16 +6,13 @@ What is finished is not done again: every step leaves a record, see :mod:`ms2a.a
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 from ms2a.apis.benchmark_plan import Prepared, Run, prepare_run, rounds_of
 from ms2a.apis.pipeline import Runner
-from ms2a.apis.stages import (
-    Adaptation,
-    prepare_step,
-)
+from ms2a.apis.stages import Adaptation, prepare_step
 from ms2a.artefacts import provenance, read_json, write_text
 from ms2a.errors import UserError
 
@@ -58,29 +55,33 @@ def run_benchmark(
     def runner(adaptation: Adaptation) -> Runner:
         return Runner(adaptation.work_dir, lambda *_, **__: None, environment, quiet=True)
 
-    def finish(item: Prepared) -> dict[str, Any]:
-        return _line(item, runner(item.adaptation).run([*item.shared, *item.own]))
-
-    rounds = rounds_of(prepared)
     with ThreadPoolExecutor(jobs) as pool:
+        rounds = rounds_of(prepared)
         for number, chains in enumerate(rounds, start=1):
             for done in [pool.submit(runner(adaptation).run, chain) for adaptation, chain in chains]:
                 done.result()
             say(f"base detectors and memories: round {number} of {len(rounds)}", flush=True)
-        failed = []
-        for number, done in enumerate(as_completed(pool.submit(finish, item) for item in prepared), start=1):
-            try:
-                line = done.result()
-            except UserError as error:  # the other runs need not wait for it to be mended
-                failed.append(str(error))
-                say(f"[{number}/{len(prepared)}] {error}", flush=True)
-                continue
-            _keep(line, results)
-            scores = ", ".join(f"{name} {value:.1f}" for name, value in line["metrics"].items())
-            what = f"{line['task']} {line['shots']} shots, seed {line['seed']}, {line['method']}"
-            say(f"[{number}/{len(prepared)}] {what}: {scores} ({line['adaptation_seconds']:.0f} s)", flush=True)
+        finished = {pool.submit(runner(item.adaptation).run, [*item.shared, *item.own]): item for item in prepared}
+        _collect(finished, results, say)
+
+
+def _collect(finished: Mapping[Future, Prepared], results: Path, say: Callable[..., None]) -> None:
+    """Writes each run's line as soon as it is there; the other runs need not wait for a failed one to be mended."""
+    failed = []
+    for number, done in enumerate(as_completed(finished), start=1):
+        place = f"[{number}/{len(finished)}]"
+        try:
+            line = _line(finished[done], done.result())
+        except UserError as error:
+            failed.append(str(error))
+            say(f"{place} {error}", flush=True)
+            continue
+        _keep(line, results)
+        scores = ", ".join(f"{name} {value:.1f}" for name, value in line["metrics"].items())
+        what = f"{line['task']} {line['shots']} shots, seed {line['seed']}, {line['method']}"
+        say(f"{place} {what}: {scores} ({line['adaptation_seconds']:.0f} s)", flush=True)
     if failed:
-        raise UserError(f"{len(failed)} of {len(prepared)} runs failed, the first: {failed[0]}")
+        raise UserError(f"{len(failed)} of {len(finished)} runs failed, the first: {failed[0]}")
 
 
 def _line(item: Prepared, records: Sequence[Mapping]) -> dict[str, Any]:
