@@ -1,7 +1,8 @@
 """The plain detector of the base stage, without memory. Its size comes from size_*.py, its input from input_*.py."""
 
 nms = dict(type="nms", iou_threshold=0.6)
-activation = dict(type="SiLU", inplace=True)  # mmdet's default "Swish" is the same function in two steps
+# mmdet's default "Swish" is the same function in two steps; in place it would first copy what the backward pass needs.
+activation = dict(type="SiLU", inplace=False)
 
 model = dict(
     type="MS2AYOLOX",
