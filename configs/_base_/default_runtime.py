@@ -10,6 +10,9 @@ log_level = "INFO"
 tensorboard = False
 seed = 0
 
+# Decoded training images kept in memory, all processes of a machine together; 0 for none.
+image_cache_mb = 1024
+
 load_from = None  # weights to start from; a stage-II leaf sets the checkpoint of its `previous` config
 workflow = [("train", 1)]
 fp16 = dict(loss_scale="dynamic")  # GPU only: training on the CPU drops it

@@ -25,6 +25,7 @@ from torch import nn
 from ms2a.apis.checkpoint import check_resumable, find_latest, load_weights
 from ms2a.apis.datasets import allow_batches, make_strict
 from ms2a.artefacts import provenance, write_text
+from ms2a.datasets.image_cache import cache_images
 from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.engine.hooks import TRAINABLE_WHEN_FROZEN, freeze_all_but
 from ms2a.errors import UserError
@@ -85,6 +86,7 @@ def train(
         make_strict(cfg.data.train)
     with one_line_worker_errors():
         dataset = build_dataset(cfg.data.train)
+        _cache_images(cfg, dataset, logger)
         _log_every_epoch(cfg, len(dataset))
         model, meta = _build_model(cfg, dataset.CLASSES, logger), _meta(cfg, dataset)
         train_detector(model, [dataset], cfg, launcher != "none", validate, timestamp, meta)
@@ -187,6 +189,18 @@ def _log_every_epoch(cfg: Config, num_images: int) -> None:
     """Lets even a short epoch log a line: mmcv counts the interval anew in each."""
     batch = cfg.data.train_dataloader.get("samples_per_gpu", 1) * get_dist_info()[1]
     cfg.log_config.interval = min(cfg.log_config.get("interval", 50), -(-num_images // batch))
+
+
+def _cache_images(cfg: Config, dataset: Any, logger: logging.Logger) -> None:
+    """Before the loader's workers are forked, which then share it."""
+    limit_mb = cfg.get("image_cache_mb", 0)
+    if not isinstance(limit_mb, int) or limit_mb < 0:
+        raise UserError(f"image_cache_mb={limit_mb!r}: expected a whole number of megabytes, 0 for no cache")
+    if limit_mb:
+        # Each process of a distributed run has a cache of its own.
+        cache = cache_images(dataset, limit_mb * 2**20 // get_dist_info()[1])
+        size = cache.num_bytes / 2**20
+        logger.info("image cache: room for %d images, %.0f MB of at most %d MB", cache.num_images, size, limit_mb)
 
 
 def _build_model(cfg: Config, classes: Sequence[str], logger: logging.Logger) -> nn.Module:

@@ -1,6 +1,5 @@
 """Training on several domains at once, with augmentation that mixes images across or within domains."""
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,21 +8,6 @@ from mmdet.datasets import DATASETS, ConcatDataset, MultiImageMixDataset, Repeat
 
 from ms2a.datasets.domain_concat import domain_of, require_same_classes
 from ms2a.errors import UserError
-
-
-class _Sample(dict):
-    """An image's results whose deep copies share what no transform changes in place.
-
-    mmdet copies the results of an image and of all its partners before every transform, the image and all that its
-    annotation file says of it included.
-    """
-
-    SHARED = ("img", "img_info", "ann_info")
-
-    def __deepcopy__(self, memo: dict) -> "_Sample":
-        return _Sample(
-            (key, value if key in self.SHARED else copy.deepcopy(value, memo)) for key, value in self.items()
-        )
 
 
 class DomainPool(ConcatDataset):
@@ -45,11 +29,6 @@ class DomainPool(ConcatDataset):
         self._own = [np.flatnonzero(self._domain_of_index == number) for number in range(len(self.names))]
         self._other = [np.flatnonzero(self._domain_of_index != number) for number in range(len(self.names))]
         self._drawn = 0
-
-    def __getitem__(self, idx: int) -> dict | None:
-        """Image ``idx`` as its data set loads it; None where its file is unreadable."""
-        results = super().__getitem__(idx)
-        return None if results is None else _Sample(results)
 
     def draw(self, index: int) -> None:
         """Notes the domain of image ``index`` as the one being drawn."""

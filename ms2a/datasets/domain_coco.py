@@ -15,6 +15,7 @@ from mmdet.datasets import DATASETS, CocoDataset
 
 from ms2a.datasets.annotations import mend_annotations, order_categories, read_coco
 from ms2a.datasets.fewshot import draw_subset
+from ms2a.datasets.sample import Sample
 from ms2a.errors import UserError
 
 logger = logging.getLogger("mmdet")
@@ -114,7 +115,8 @@ class DomainCocoDataset(CocoDataset):
     def prepare_train_img(self, idx: int) -> dict | None:
         """One training image, or None where its file is unreadable; mmdet then draws another."""
         try:
-            return super().prepare_train_img(idx)
+            results = super().prepare_train_img(idx)
+            return None if results is None else Sample(results)
         except Exception:
             if self._is_readable(idx):
                 raise

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ms2a.adaptation import EfficientAdaptation, WindowTokens, multi_head_attention, sine_position_code
-from ms2a.adaptation.attention import AdaptationLayer, QuickDropout, average_windows
+from ms2a.adaptation.attention import AdaptationLayer, QuickDropout, attention_weights, average_windows
 
 
 def test_position_code_matches_a_loop():
@@ -47,6 +47,19 @@ def test_attention_matches_a_loop_without_scaling():
                 weights = torch.stack([query[b, t, part] @ key[b, s, part] for s in range(5)]).softmax(0)
                 expected[b, t, part] = sum(weights[s] * value[b, s, part] for s in range(5))
     torch.testing.assert_close(multi_head_attention(query, key, value, num_heads=4), expected)
+
+
+@pytest.mark.parametrize("channels", [32, 64])  # 8 channels a head, and as many as torch's own kernel is left to
+def test_attention_has_the_gradients_of_the_plain_formula(channels):
+    query, key, value = (torch.randn(2, tokens, channels, requires_grad=True) for tokens in (7, 5, 5))
+    direction = torch.randn(2, 7, channels)
+    weights = attention_weights(query, key, 4)
+    expected = (weights @ value.unflatten(2, (4, -1)).transpose(1, 2)).transpose(1, 2).flatten(2)
+    result = multi_head_attention(query, key, value, 4)
+    torch.testing.assert_close(result, expected)
+    gradients = (torch.autograd.grad(output, (query, key, value), direction) for output in (result, expected))
+    for gradient, wanted in zip(*gradients, strict=True):
+        torch.testing.assert_close(gradient, wanted)
 
 
 def test_normalised_attention_does_not_see_the_scale_of_the_tokens():

@@ -220,6 +220,20 @@ def test_class_count_of_the_head(folder, tmp_path):
     assert "num_classes=3" in message and "1 classes ['part']" in message
 
 
+def test_the_image_cache_says_its_size_and_changes_nothing(folder, tmp_path):
+    for limit_mb in (0, 1):
+        cfg = load_config(folder / "base.py", settings(image_cache_mb=limit_mb, **{"runner.max_epochs": 2}))
+        train(cfg, work_dir=tmp_path / str(limit_mb), device="cpu", validate=False)
+    assert "image cache" not in log_of(tmp_path / "0")
+    assert "image cache: room for 4 images, 0 MB of at most 1 MB" in log_of(tmp_path / "1")
+    without, cached = (weights(tmp_path / run / "latest.pth") for run in ("0", "1"))
+    assert all(torch.equal(cached[name], value) for name, value in without.items())
+
+
+def test_a_cache_needs_a_size(folder, tmp_path):
+    assert "image_cache_mb=-1: expected a whole number" in refusal(folder / "base.py", tmp_path, {"image_cache_mb": -1})
+
+
 def test_tensorboard_is_a_switch(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("ms2a.apis.train.find_spec", lambda name: None)
     assert "pip install tensorboard" in refusal(folder / "base.py", tmp_path, {"tensorboard": True})

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmcv.runner import HOOKS
 from mmcv.utils import build_from_cfg
+from mmdet.core.hook import ExpMomentumEMAHook
 from torch import nn
 
 from ms2a.engine import (
@@ -158,6 +159,26 @@ def test_the_moving_average_leaves_frozen_prototypes_exact():
     hook.after_train_epoch(runner)
     assert torch.equal(memory.prototypes0, prototypes)
     assert (memory.residual0 > first).all() and (memory.residual0 < first + 50).all()  # averaged
+
+
+def test_moving_average_equals_mmdets():
+    """Of parameters and of batch norms' statistics, over iterations that change both."""
+    results = []
+    for kind in (ExpMomentumEMAHook, MemoryEMAHook):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        runner = SimpleNamespace(model=model, iter=0)
+        hook = kind(momentum=0.1, total_iter=5, interval=2)
+        hook.before_run(runner)
+        for runner.iter in range(7):
+            model(torch.randn(2, 3, 4, 4))
+            with torch.no_grad():
+                model[0].weight.add_(torch.randn(4, 3, 1, 1))
+            hook.after_train_iter(runner)
+        results.append(model.state_dict())
+    for name, value in results[0].items():
+        assert torch.equal(results[1][name], value), name
+    assert not torch.equal(results[1]["ema_0_weight"], results[1]["0.weight"])
 
 
 def test_processes_without_a_loader_seed_share_the_runs_order():
