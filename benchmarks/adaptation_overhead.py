@@ -60,7 +60,11 @@ def training_step(config: str, width: float, batch: dict) -> Callable[[], None]:
 def inference(config: str, width: float, batch: dict, at_once: int) -> Callable[[], None]:
     """A function that finds boxes in all images of the batch, some at once."""
     model = random_detector(config, width)[1].eval()
-    nn.init.constant_(model.bbox_head.multi_level_conv_obj[0].bias, -8.0)  # few boxes, as a trained detector finds
+    # As many candidates for NMS on both sides, about as many as a trained detector has: the cells of the coarsest level.
+    for predictors in (model.bbox_head.multi_level_conv_cls, model.bbox_head.multi_level_conv_obj):
+        for level, bias in enumerate((-8.0, -8.0, 8.0)):
+            nn.init.zeros_(predictors[level].weight)
+            nn.init.constant_(predictors[level].bias, bias)
     groups: list[tuple[Tensor, list]] = list(
         zip(
             batch["img"].split(at_once),
