@@ -88,18 +88,19 @@ class MemoryEMAHook(ExpMomentumEMAHook):
         super().before_run(runner)
         averaged = self.model_parameters.items()
         self.model_parameters = {name: value for name, value in averaged if ".prototypes" not in name}
+        # Counters are no average.
+        names = [name for name, value in self.model_parameters.items() if value.is_floating_point()]
+        self._values = [self.model_parameters[name] for name in names]
+        self._averages = [self.model_buffers[self.param_ema_buffer[name]] for name in names]
 
     @torch.no_grad()
     def after_train_iter(self, runner) -> None:
         """Moves the averages towards the weights, every ``interval`` iterations; one call instead of two a tensor."""
         if not self.every_n_iters(runner, self.interval):
             return
-        # Counters are no average.
-        names = [name for name, value in self.model_parameters.items() if value.is_floating_point()]
-        averages = [self.model_buffers[self.param_ema_buffer[name]] for name in names]
         momentum = self.get_momentum(runner)
-        torch._foreach_mul_(averages, 1 - momentum)
-        torch._foreach_add_(averages, [self.model_parameters[name] for name in names], alpha=momentum)
+        torch._foreach_mul_(self._averages, 1 - momentum)
+        torch._foreach_add_(self._averages, self._values, alpha=momentum)
 
 
 @HOOKS.register_module()
