@@ -60,7 +60,7 @@ def training_step(config: str, width: float, batch: dict) -> Callable[[], None]:
 def inference(config: str, width: float, batch: dict, at_once: int) -> Callable[[], None]:
     """A function that finds boxes in all images of the batch, some at once."""
     model = random_detector(config, width)[1].eval()
-    # As many candidates for NMS on both sides, about as many as a trained detector has: the cells of the coarsest level.
+    # As many candidates for NMS on both sides, about as many as a trained detector has: the coarsest level's cells.
     for predictors in (model.bbox_head.multi_level_conv_cls, model.bbox_head.multi_level_conv_obj):
         for level, bias in enumerate((-8.0, -8.0, 8.0)):
             nn.init.zeros_(predictors[level].weight)
