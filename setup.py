@@ -20,6 +20,9 @@ def version() -> str:
     return scope["__version__"]
 
 
+extras = {name: requirements(name) for name in ("export", "gpu", "test", "dev")}
+extras["test"] += extras["export"]
+
 setup(
     name="ms2a",
     version=version(),
@@ -30,5 +33,5 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["ms2a", "ms2a.*"]),
     install_requires=requirements("runtime"),
-    extras_require={name: requirements(name) for name in ("gpu", "test", "dev")},
+    extras_require=extras,
 )

@@ -20,11 +20,13 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ms2a.apis.datasets import picture_name, pipelines
-from ms2a.apis.model import build_model
+from ms2a.apis.model import build_model, check_domain, config_classes
+from ms2a.apis.onnx_detector import OnnxDetector
 from ms2a.apis.train import one_line_worker_errors
 from ms2a.artefacts import atomic_path, provenance, write_json
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.engine.distributed import choose_device
+from ms2a.engine.fast_inference import speed_up
 from ms2a.errors import UserError
 from ms2a.visualization.detections import draw_detections
 
@@ -62,7 +64,8 @@ def infer(
 
     Args:
         cfg: from :func:`ms2a.apis.config.load_config`; its test pipeline reads the images.
-        checkpoint: the trained weights, which hold the memory.
+        checkpoint: the trained weights, which hold the memory, or an .onnx file made of them, which holds the memory of
+            one domain and is run by ONNX Runtime on the CPU.
         save_dir: folder for the pictures, under the names of the images, and for ``detections.json``.
         img: folders, images or COCO files; default: the config's test set, each image with its own domain.
         domain: whose memory is read; default: the target's. Of the config's test set it picks that domain's images.
@@ -74,8 +77,12 @@ def infer(
     Raises:
         UserError: no images, an unknown domain, a checkpoint that does not fit, unreadable images (``strict``, or all).
     """
-    model = build_model(cfg, checkpoint, choose_device(device))
-    domain = _known(model, domain)
+    if Path(checkpoint).suffix == ".onnx":
+        model = OnnxDetector(checkpoint, config_classes(cfg))
+        domain = check_domain(model, domain) or model.default_domain
+    else:
+        model = speed_up(build_model(cfg, checkpoint, choose_device(device)))
+        domain = check_domain(model, domain)
     if img:
         own = domain or model.default_domain
         datasets = [ImageFolderDataset(list(img), _pipeline(cfg.data.test), img_root, own)]
@@ -178,7 +185,7 @@ def _detect(
     model: nn.Module, datasets: Sequence[ImageFolderDataset]
 ) -> Iterator[tuple[ImageFolderDataset, int, list[np.ndarray] | None]]:
     """Yields data set, index and detections of each image; None for detections if it can't be read."""
-    device = next(model.parameters()).device
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     wrapped = build_dp(model, device.type, device_ids=[device.index or 0])
     with tqdm(total=sum(map(len, datasets)), desc="detecting", unit="image") as bar, one_line_worker_errors():
         for dataset in datasets:
@@ -189,13 +196,6 @@ def _detect(
                 found = None if data is None else wrapped(return_loss=False, rescale=True, **data)[0]
                 yield dataset, index, found
                 bar.update()
-
-
-def _known(model: nn.Module, domain: str | None) -> str | None:
-    known = list(getattr(model, "domains", []))
-    if domain is not None and known and domain not in known:
-        raise UserError(f"domain {domain!r} is not known to the checkpoint's memory; known: {', '.join(known)}")
-    return domain
 
 
 def _pipeline(test: Mapping[str, Any]) -> list[dict]:

@@ -45,6 +45,22 @@ def build_model(cfg: Config, checkpoint: str | os.PathLike, device: str | torch.
     return model.to(device, memory_format=torch.channels_last).eval()
 
 
+def check_domain(model: nn.Module, domain: str | None) -> str | None:
+    """Returns the domain whose memory is asked for.
+
+    Args:
+        model: the detector.
+        domain: its name, or None for the default one.
+
+    Raises:
+        UserError: the detector has a memory, which does not know the domain.
+    """
+    known = list(getattr(model, "domains", []))
+    if domain is not None and known and domain not in known:
+        raise UserError(f"domain {domain!r} is not known to the checkpoint's memory; known: {', '.join(known)}")
+    return domain
+
+
 def config_classes(cfg: Config) -> list[str] | None:
     """The class names that a config gives, at its top or in its first test set; None if it leaves them to mmdet."""
     classes, part = cfg.get("classes"), cfg.data.get("test")

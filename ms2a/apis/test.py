@@ -25,6 +25,7 @@ from ms2a.apis.model import build_model
 from ms2a.apis.train import one_line_worker_errors
 from ms2a.artefacts import atomic_path, provenance, write_json
 from ms2a.engine.distributed import choose_device, init_distributed
+from ms2a.engine.fast_inference import speed_up
 from ms2a.errors import UserError
 from ms2a.visualization.detections import draw_detections
 
@@ -108,7 +109,7 @@ def test(
         dataset = build_dataset(cfg.data.test)
         options = dict(samples_per_gpu=1, workers_per_gpu=2) | dict(cfg.data.test_dataloader)
         loader = build_dataloader(dataset, dist=launcher != "none", shuffle=False, **options)
-        model = build_model(cfg, checkpoint, torch_device)
+        model = speed_up(build_model(cfg, checkpoint, torch_device))
         if list(model.CLASSES) != list(dataset.CLASSES):
             raise UserError(class_mismatch(f"checkpoint {checkpoint}", model.CLASSES, dataset.CLASSES))
         if cfg.get("fp16") and torch_device.type == "cuda":

@@ -132,9 +132,23 @@ class MS2AYOLOX(YOLOX):
         return losses
 
     def simple_test(self, img, img_metas, rescale=False):
-        """As in mmdet; every image reads the memory of its own domain."""
-        with self._reading(img_metas):
-            return super().simple_test(img, img_metas, rescale)
+        """As in mmdet; every image reads the memory of its own domain.
+
+        Images that left the pipeline at different sizes were padded to make one batch. The sizes are tested one after
+        the other, each without that padding, so that no image's detections depend on the others.
+        """
+        sizes = [tuple(meta.get("pad_shape", ())[:2]) for meta in img_metas]
+        if len(set(sizes)) == 1:
+            with self._reading(img_metas):
+                return super().simple_test(img, img_metas, rescale)
+        results = [None] * len(img)
+        for height, width in dict.fromkeys(sizes):
+            chosen = [index for index, size in enumerate(sizes) if size == (height, width)]
+            metas = [img_metas[index] for index in chosen]
+            found = self.simple_test(img[chosen, :, :height, :width], metas, rescale)
+            for index, result in zip(chosen, found, strict=True):
+                results[index] = result
+        return results
 
     def aug_test(self, imgs, img_metas, rescale=False):
         """As in mmdet; the views of an image share its domain."""

@@ -24,6 +24,13 @@ meta_keys = (
     "domain",
 )
 fixed_pad = dict(type="Pad", size="${img_scale}", pad_val=dict(img=(114.0, 114.0, 114.0)))
+# How the images that are tested, and those of Stage I, are padded: "frame": to img_scale, as in training;
+# "multiple": each to the next multiple of 32 pixels only.
+test_padding = "frame"
+test_pads = dict(
+    frame="${fixed_pad}",
+    multiple=dict(type="Pad", size_divisor=32, pad_val=dict(img=(114.0, 114.0, 114.0))),
+)
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(
@@ -33,7 +40,7 @@ test_pipeline = [
         transforms=[
             dict(type="FitResize"),
             dict(type="RandomFlip"),
-            fixed_pad,
+            "${test_pads.${test_padding}}",
             dict(type="DefaultFormatBundle"),
             dict(type="Collect", keys=["img"], meta_keys=meta_keys),
         ],
@@ -43,6 +50,8 @@ data = dict(
     samples_per_gpu="${batch_size}",
     workers_per_gpu="${workers_per_gpu}",
     persistent_workers=False,
+    val_dataloader=dict(samples_per_gpu="${test_batch_size}"),
+    test_dataloader=dict(samples_per_gpu="${test_batch_size}"),
     train=dict(
         type="MultiImageMixDataset",
         dataset="${source_train}",

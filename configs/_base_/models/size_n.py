@@ -6,3 +6,5 @@ neck_in_channels = [64, 128, 256]
 c5_channels = 256  # the last of neck_in_channels: what the foreground branch reads
 channels = 64
 num_csp_blocks = 1
+
+test_batch_size = 8  # small images alone keep no core busy

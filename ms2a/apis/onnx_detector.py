@@ -1,0 +1,46 @@
+"""An exported detector in the place of the one it was made of."""
+
+import json
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from mmdet.core.export.model_wrappers import DeployBaseDetector
+from torch import Tensor
+
+from ms2a.apis.checkpoint import class_mismatch
+from ms2a.apis.export import INPUT, METADATA_KEY, open_session
+from ms2a.errors import UserError
+
+
+class OnnxDetector(DeployBaseDetector):
+    """A file of :func:`ms2a.apis.export.export_onnx`, called like mmdet's detectors.
+
+    Args:
+        path: the file.
+        classes: the class names that the config gives, or None.
+
+    Attributes:
+        domains: the one domain whose memory the file holds, or none.
+        default_domain: the same, or None.
+
+    Raises:
+        UserError: ONNX Runtime is not installed, or the file is missing, damaged, another's, without detections, or made
+            for other classes.
+    """
+
+    def __init__(self, path: str | os.PathLike, classes: Sequence[str] | None = None):
+        session = open_session(path)
+        about = json.loads(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}"))
+        if about.get("raw", True):
+            raise UserError(f"ONNX file {path} holds no detections; export it by tools/export_onnx.py without --raw")
+        if classes and list(classes) != about["classes"]:
+            raise UserError(class_mismatch(f"ONNX file {path}", about["classes"], classes))
+        super().__init__(about["classes"], device_id=-1)
+        self.session = session
+        self.default_domain = about["domain"]
+        self.domains = [about["domain"]] if about["domain"] else []
+
+    def forward_test(self, imgs: Sequence[Tensor], img_metas: Sequence[Sequence[dict]], **_) -> list[np.ndarray]:
+        """Detections (B, K, 5) and labels (B, K); rows of label -1 belong to no class and are left out with it."""
+        return self.session.run(None, {INPUT: np.ascontiguousarray(imgs[0].numpy())})

@@ -1,0 +1,90 @@
+"""A trained detector made faster for inference: the same function, to rounding."""
+
+import torch
+from mmcv.cnn import ConvModule, fuse_conv_bn
+from mmcv.cnn.bricks import Swish
+from torch import Tensor, nn
+
+# oneDNN's convolutions, with weights laid out once and for all and x·sigmoid(x) in the same pass.
+_ONEDNN = torch.ops.mkldnn
+# Not the adapter, which applies the weights of its 1×1 convolutions to tokens.
+PACKED_PARTS = ("backbone", "neck", "bbox_head")
+
+
+def fold_batch_norms(model: nn.Module) -> nn.Module:
+    """Multiplies every batch norm into the convolution before it, in place.
+
+    Args:
+        model: a detector in evaluation mode.
+
+    Returns:
+        the model, which can't be trained any more.
+    """
+    with torch.no_grad():
+        return fuse_conv_bn(model)
+
+
+def speed_up(model: nn.Module) -> nn.Module:
+    """Folds the batch norms and on a CPU packs the convolutions for oneDNN, in place.
+
+    Args:
+        model: a detector in evaluation mode, on the device where it will be used.
+
+    Returns:
+        the model, which can't be trained, moved or saved any more.
+    """
+    device = next(model.parameters()).device
+    fold_batch_norms(model)
+    if device.type == "cpu" and torch.backends.mkldnn.is_available() and hasattr(_ONEDNN, "_convolution_pointwise"):
+        for part in PACKED_PARTS:
+            _pack(getattr(model, part, nn.Module()))
+    return model
+
+
+class PackedConv(nn.Module):
+    """A convolution by oneDNN, (B, C, H, W) → (B, C', H', W').
+
+    Args:
+        conv: the convolution, on the CPU.
+        activation: ``"swish"`` or ``"none"``: what follows it.
+    """
+
+    def __init__(self, conv: nn.Conv2d, activation: str = "none"):
+        super().__init__()
+        self.options = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
+        self.activation = activation
+        self.bias = conv.bias
+        with torch.no_grad():
+            # Not a parameter: torch can neither save nor copy this layout.
+            self.packed = _ONEDNN._reorder_convolution_weight(conv.weight, *self.options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolves, then activates."""
+        return _ONEDNN._convolution_pointwise(x, self.packed, self.bias, *self.options, self.activation, [], "")
+
+
+def _pack(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if _is_folded_swish(child):
+            setattr(module, name, PackedConv(child.conv, "swish"))
+        elif _is_plain(child):
+            setattr(module, name, PackedConv(child))
+        else:
+            _pack(child)
+
+
+def _is_folded_swish(module: nn.Module) -> bool:
+    """Convolution, a batch norm that was folded away or none, then x·sigmoid(x), in this order."""
+    return (
+        isinstance(module, ConvModule)
+        and _is_plain(module.conv)
+        and module.order == ("conv", "norm", "act")
+        and not module.with_explicit_padding
+        and (not module.with_norm or isinstance(module.norm, nn.Identity))
+        and module.with_activation
+        and isinstance(module.activate, nn.SiLU | Swish)
+    )
+
+
+def _is_plain(module: nn.Module) -> bool:
+    return type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str)
