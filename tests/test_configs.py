@@ -12,7 +12,9 @@ from mmdet.models import build_detector
 from mmdet.utils import get_root_logger
 
 from ms2a.apis.config import load_config
+from ms2a.apis.extract import memory_pipeline
 from ms2a.engine.hooks import ModeSwitchHook
+from ms2a.errors import UserError
 from tests.tiny import make_coco
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -308,6 +310,30 @@ def test_the_network_is_fed_the_input_size_from_own_data(stage, tmp_path):
     test = build_dataset(cfg.data.test, dict(test_mode=True))
     assert (test.domains, len(test)) == (["target", "source"], 6)
     assert test[0]["img"][0].data.shape == (3, 320, 320)
+
+
+def test_tested_images_are_padded_to_the_next_multiple_of_32_by_one_option(tmp_path):
+    annotations = make_coco(tmp_path, n_images=2, size_hw=(50, 160))
+    options = dict(test_sets=["${target_test}"], test_padding="multiple", classes=("part",), num_classes=1)
+    options |= {"target_test.ann_file": str(annotations), "target_test.img_prefix": str(tmp_path / "images")}
+    data = build_dataset(load("yolox_fs_n_custom_base", **options).data.test, dict(test_mode=True))[0]
+    assert data["img"][0].data.shape == (3, 128, 320)  # 50 × 160 fits the frame of 320 × 320 twice
+    assert data["img"][0].data[:, 100:].unique().tolist() == [114]
+    with pytest.raises(UserError, match="no 'square'; known there: frame, multiple"):
+        load("yolox_fs_n_custom_base", test_padding="square")
+
+
+@pytest.mark.parametrize("name", ["yolox_fs_n_custom_pretrain_mom_ft", f"{X}cityscapes_pretrain_mom"])
+def test_the_size_of_training_testing_and_memory_is_one_option(name):
+    cfg = load(name, image_size=[192, 384])
+    assert cfg.model.input_size == (192, 384) and cfg.model.random_size_range == (4, 8)
+    assert [tuple(size_hw) for size_hw in cfg.model.adapter.memory.sizes_hw] == [(24, 48), (12, 24), (6, 12)]
+    steps = {step.type: step for step in cfg.data.train.pipeline}
+    assert steps["Pad"].size == (192, 384) and steps["RandomAffine"].border == (-96, -192)
+    view = cfg.data.test.pipeline[1]
+    assert view.img_scale == (192, 384)
+    assert [step.size for step in view.transforms if step.type == "Pad"] == [(192, 384)]
+    assert [step["size"] for step in memory_pipeline(cfg)[1]["transforms"] if step["type"] == "Pad"] == [(192, 384)]
 
 
 def test_the_other_direction_is_one_option():

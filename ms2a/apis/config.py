@@ -52,6 +52,7 @@ def load_config(
     ``data_roots`` names the folder of every data set. The variable ``MS2A_DATA_ROOT`` replaces the leading ``data/`` of
     all of them, ``MS2A_DATA_ROOT_<NAME>`` the folder of one; ``cfg_options`` come after that, and only then are
     references like ``"${data_roots.cityscapes}"`` filled in, so that an option reaches every place that uses it.
+    ``image_size`` stands for all the options that :func:`size_options` gives.
 
     Args:
         path: the config file (.py, .json or .yaml).
@@ -68,9 +69,17 @@ def load_config(
         else:
             cfg[key] = value
     _apply_environment(cfg)
+    cfg_options = dict(cfg_options or {})
+    image_size = cfg_options.pop("image_size", cfg.pop("image_size", None))
+    if image_size is not None:
+        if "img_scale" not in cfg:
+            raise UserError(
+                f"config {path} has no img_scale for image_size={image_size!r} to set; change its pipelines"
+            )
+        cfg_options = size_options(image_size, f"of config {path}") | cfg_options
     if cfg_options:
         try:
-            cfg.merge_from_dict(dict(cfg_options))
+            cfg.merge_from_dict(cfg_options)
         except (KeyError, TypeError, IndexError) as error:
             raise UserError(f"--cfg-options do not fit config {path}: {_one_line(error)}") from error
     cfg = _fill_references(cfg, path)
@@ -78,6 +87,31 @@ def load_config(
         return compat_cfg(cfg)
     except (AssertionError, AttributeError) as error:
         raise UserError(f"config {path} is not valid: {_one_line(error)}") from error
+
+
+def size_options(image_size: Any, where: str) -> dict[str, Any]:
+    """The config options that follow from the size of what the network sees, in training, testing and Stage I.
+
+    Args:
+        image_size: height and width in pixels, multiples of 32 from 64 on.
+        where: what it belongs to, for the error.
+
+    Raises:
+        UserError: it is no such pair.
+    """
+    valid = isinstance(image_size, (list, tuple)) and len(image_size) == 2
+    if not valid or not all(isinstance(side, int) and side >= 64 and side % 32 == 0 for side in image_size):
+        raise UserError(
+            f"'image_size' {where} is {image_size!r}, expected [height, width], multiples of 32, 64 or more"
+        )
+    height, width = image_size
+    return {
+        "img_scale": (height, width),
+        "random_size_range": (max(2, round(0.75 * height / 32)), round(1.25 * height / 32)),
+        "mosaic_border": (-height // 2, -width // 2),
+        "memory_img_scale": (height, width),
+        "memory_sizes_hw": [(height // stride, width // stride) for stride in (8, 16, 32)],
+    }
 
 
 def _read(path: str | os.PathLike) -> Config:

@@ -231,8 +231,8 @@ def memory_pipeline(cfg: Config) -> list[dict]:
             transform["flip"] = False
             transform["img_scale"] = tuple(scale) if scale else transform.get("img_scale")
             for inner in transform["transforms"]:
-                if scale and inner["type"] == "Pad" and inner.get("size"):
-                    inner["size"] = tuple(scale)
+                if scale and inner["type"] == "Pad" and (inner.get("size") or inner.get("size_divisor")):
+                    inner.update(size=tuple(scale), size_divisor=None)  # one size, the prototypes', for every image
     return pipeline
 
 

@@ -27,6 +27,7 @@ from typing import Any
 
 import yaml
 
+from ms2a.apis.config import size_options
 from ms2a.apis.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, Adaptation, load_adaptation
 from ms2a.artefacts import provenance, read_json, write_json
 from ms2a.datasets.annotations import mend_annotations, order_categories, read_coco
@@ -70,7 +71,7 @@ def load_task(
     task = _read(path)
     work_dir = work_dir or Path("work_dirs") / str(task["name"])
     options = _data_options(task, path.parent, work_dir / "annotations", seed)
-    options |= _size_options(task.get("image_size", [320, 320]), path)
+    options["image_size"] = task.get("image_size", [320, 320])
     adaptation = load_adaptation(TEMPLATE, work_dir, seed, device, options | dict(cfg_options or {}))
     for stage, epochs in task.get("epochs", {}).items():
         _set_epochs(adaptation, stage, epochs, path)
@@ -96,6 +97,8 @@ def _read(path: Path) -> dict:
     classes = task["classes"]
     if not isinstance(classes, list) or not classes or len(set(map(str, classes))) < len(classes):
         raise UserError(f"'classes' in {path} is {classes!r}, expected a list of different names, e.g. [part]")
+    if "image_size" in task:
+        size_options(task["image_size"], f"in {path}")
     _check_names(task, path)
     _check_paths(task, path)
     return task
@@ -193,23 +196,6 @@ def _write(coco: dict[str, Any], made_by: dict[str, Any], path: Path) -> None:
     """Leaves a file of the same content alone, whichever version made it: a changed one would redo the training."""
     if not path.exists() or {**coco, "provenance": None} != {**read_json(path, "annotation file"), "provenance": None}:
         write_json({**coco, "provenance": made_by}, path)
-
-
-def _size_options(image_size: Any, path: Path) -> dict[str, Any]:
-    """The config options that follow from the size the network sees."""
-    valid = isinstance(image_size, list) and len(image_size) == 2
-    if not valid or not all(isinstance(side, int) and side >= 64 and side % 32 == 0 for side in image_size):
-        raise UserError(
-            f"'image_size' in {path} is {image_size!r}, expected [height, width], multiples of 32, 64 or more"
-        )
-    height, width = image_size
-    return {
-        "img_scale": (height, width),
-        "random_size_range": (max(2, round(0.75 * height / 32)), round(1.25 * height / 32)),
-        "mosaic_border": (-height // 2, -width // 2),
-        "memory_img_scale": (height, width),
-        "memory_sizes_hw": [(height // stride, width // stride) for stride in (8, 16, 32)],
-    }
 
 
 def _set_epochs(adaptation: Adaptation, stage: str, epochs: Any, path: Path) -> None:

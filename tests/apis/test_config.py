@@ -111,6 +111,22 @@ def test_unknown_reference_names_the_place_and_the_known_keys(config):
         load_config(config)
 
 
+def test_image_size_sets_what_follows_from_it_and_an_option_of_its_own_wins(config):
+    config.write_text(TEXT + "img_scale = (320, 320)\nimage_size = (64, 96)\n")
+    cfg = load_config(config)
+    assert (cfg.img_scale, cfg.memory_img_scale, cfg.mosaic_border) == ((64, 96), (64, 96), (-32, -48))
+    assert "image_size" not in cfg
+    cfg = load_config(config, {"image_size": [96, 128], "memory_img_scale": (64, 64)})
+    assert (cfg.img_scale, cfg.memory_img_scale, cfg.random_size_range) == ((96, 128), (64, 64), (2, 4))
+    with pytest.raises(
+        UserError, match=r"'image_size' of config .* is 100, expected \[height, width\], multiples of 32"
+    ):
+        load_config(config, {"image_size": 100})
+    config.write_text(TEXT)
+    with pytest.raises(UserError, match=r"has no img_scale for image_size=\[64, 96\] to set"):
+        load_config(config, {"image_size": [64, 96]})
+
+
 def test_option_that_does_not_fit(config):
     with pytest.raises(UserError, match="--cfg-options do not fit"):
         load_config(config, {"data.val.datasets.7.data_root": "x"})

@@ -7,17 +7,26 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import groupby
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmdet.apis import single_gpu_test
+from mmdet.datasets import build_dataloader, build_dataset
+from mmdet.utils import build_dp
 from pycocotools.coco import COCO
 
+from ms2a.apis.config import load_config
+from ms2a.apis.export import detections_difference
+from ms2a.apis.model import build_model
 from ms2a.errors import UserError
-from tests.tiny import ROOT, make_config, make_domains, make_memory, tool
+from tests.tiny import ROOT, make_coco, make_config, make_domains, make_memory, tool
 
-run_train, run_test, run_inference = (tool(f"tools/{name}.py") for name in ("train", "test", "inference"))
+run_train, run_test, run_inference, run_export = (
+    tool(f"tools/{name}.py") for name in ("train", "test", "inference", "export_onnx")
+)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +104,50 @@ def test_batches_give_the_same_detections(config, checkpoint, tmp_path):
             np.testing.assert_allclose(boxes, others, atol=1e-3)
 
 
+def test_the_faster_detector_finds_what_the_checkpoint_finds(config, checkpoint, tmp_path):
+    """tools/test.py against mmdet's loop with the detector as it was trained, in boxes and in mAP."""
+    out, options = tmp_path / "ours.pkl", ["--device", "cpu", "--eval", "bbox", "--work-dir", tmp_path]
+    run_test([config, checkpoint, "--out", out, *options])
+    cfg = load_config(config)
+    dataset = build_dataset(cfg.data.test, dict(test_mode=True))
+    loader = build_dataloader(dataset, samples_per_gpu=1, workers_per_gpu=0, dist=False, shuffle=False)
+    expected = single_gpu_test(build_dp(build_model(cfg, checkpoint), "cpu"), loader)
+    for ours, theirs in zip(pickle.loads(out.read_bytes()), expected, strict=True):
+        for boxes, others in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(boxes, others, rtol=1e-4, atol=1e-3)
+    scores = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    plain = dataset.evaluate(expected)
+    assert {name: scores[name] for name in plain if name.endswith("mAP")} == {
+        name: pytest.approx(plain[name], abs=1e-3) for name in plain if name.endswith("mAP")
+    }
+
+
+def test_images_padded_to_different_sizes_give_the_same_detections_in_any_batch(folder, checkpoint, tmp_path):
+    for number, size_hw in enumerate([(64, 96), (96, 64), (40, 96), (64, 64)]):
+        make_coco(tmp_path / f"part{number}", n_images=1, size_hw=size_hw, classes=("bolt", "nut"), seed=number)
+    shutil.copytree(folder / "data", tmp_path / "data")
+    annotations = json.loads((tmp_path / "part0/annotations.json").read_text())
+    annotations.update(images=[], annotations=[])
+    for number in range(4):
+        part = json.loads((tmp_path / f"part{number}/annotations.json").read_text())
+        name = f"odd{number}.png"
+        shutil.copy(tmp_path / f"part{number}/images/001.png", tmp_path / "data/night/images" / name)
+        annotations["images"].append({**part["images"][0], "id": number, "file_name": name})
+    (tmp_path / "data/night/annotations.json").write_text(json.dumps(annotations))
+    text = (folder / "config.py").read_text().replace("'size': (64, 96), 'pad_val'", "'size_divisor': 32, 'pad_val'")
+    (tmp_path / "config.py").write_text(text.replace(str(folder / "data"), str(tmp_path / "data")))
+    results = []
+    for batch in (1, 9):
+        out = tmp_path / f"{batch}.pkl"
+        options = ["--cfg-options", f"data.test_dataloader.samples_per_gpu={batch}"]
+        run_test([tmp_path / "config.py", checkpoint, "--out", out, "--device", "cpu", *options])
+        results.append(pickle.loads(out.read_bytes()))
+    assert len(results[0]) == 9
+    for one, other in zip(*results, strict=True):
+        for boxes, others in zip(one, other, strict=True):
+            np.testing.assert_allclose(boxes, others, atol=1e-3)
+
+
 def test_test_time_augmentation_takes_one_image_at_a_time(config, checkpoint, tmp_path, capsys):
     options = ["--out", tmp_path / "tta.pkl", "--device", "cpu"]
     run_test([config, checkpoint, *options, "--tta", "--cfg-options", "data.test_dataloader.samples_per_gpu=2"])
@@ -158,6 +211,24 @@ def test_the_domain_decides_which_memory_is_read(config, checkpoint, tmp_path):
         coco = json.loads((tmp_path / name / "detections.json").read_text())
         scores[name] = [found["score"] for found in coco["annotations"]]
     assert scores["default"] == scores["night"] != scores["day"]
+
+
+def test_an_exported_detector_finds_what_its_checkpoint_finds(config, checkpoint, tmp_path, capsys):
+    options = ["--domain", "day", "--cfg-options", "model.test_cfg.max_per_img=999"]
+    run_export([config, checkpoint, tmp_path / "day.onnx", *options])
+    assert "day.onnx: agrees with PyTorch to 1e-4" in capsys.readouterr().out
+    found = {}
+    for name, weights in (("torch", checkpoint), ("onnx", tmp_path / "day.onnx")):
+        run_inference([config, weights, tmp_path / name, *options, "--device", "cpu"])
+        coco = json.loads((tmp_path / name / "detections.json").read_text())
+        assert {image["domain"] for image in coco["images"]} == {"day"} and len(coco["images"]) == 5
+        by_image = groupby(coco["annotations"], key=lambda item: item["image_id"])
+        found[name] = [np.array([[*i["bbox"], i["score"], i["category_id"]] for i in items]) for _, items in by_image]
+    for ours, theirs in zip(found["onnx"], found["torch"], strict=True):
+        assert len(ours) == len(theirs) > 10
+        assert detections_difference(theirs, ours) < 1e-3
+    with pytest.raises(UserError, match="domain 'night' is not known to the checkpoint's memory; known: day"):
+        run_inference([config, tmp_path / "day.onnx", tmp_path, "--domain", "night"])
 
 
 @pytest.mark.parametrize(

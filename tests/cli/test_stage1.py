@@ -89,6 +89,18 @@ def test_images_are_read_at_the_size_of_the_memory(folder, tmp_path):
     assert [tuple(small[f"feats{level}"].shape) for level in (1, 2, 3)] == [(10, 4, 8), (10, 2, 4), (10, 1, 2)]
 
 
+def test_images_are_padded_to_the_memory_even_where_tested_ones_are_not(folder, tmp_path):
+    text = (folder / "base.py").read_text()
+    changed = text.replace("'size': (64, 96), 'pad_val'", "'size_divisor': 32, 'pad_val'")
+    assert changed != text
+    cfg = tmp_path / "base.py"
+    cfg.write_text(changed + "memory_img_scale = (96, 96)\n")
+    common = ["--config", cfg, "--checkpoint", folder / "base.pth", "--out_path", tmp_path, "--device", "cpu"]
+    extract(["--depart", "night", "--img", folder / "night/images", *common, "--max-samples", 10])
+    found = torch.load(tmp_path / "night.pth", weights_only=True)
+    assert [tuple(found[f"feats{level}"].shape[1:]) for level in (1, 2, 3)] == [(12, 12), (6, 6), (3, 3)]
+
+
 def test_unreadable_images_are_skipped_with_a_count_or_stop(folder, features, tmp_path, capsys):
     shutil.copytree(folder / "night" / "images", tmp_path / "img")
     broken = tmp_path / "img" / "000.png"

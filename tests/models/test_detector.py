@@ -14,16 +14,17 @@ SIZES = [(8, 12), (4, 6), (2, 3)]
 INPUT_HW = (64, 96)
 
 
-def model_config(query="feature", **extra):
+def model_config(query="feature", activation="Swish", **extra):
+    act_cfg = dict(type=activation)
     return ConfigDict(
         type="MS2AYOLOX",
         input_size=INPUT_HW,
         random_size_range=(1, 3),
         random_size_interval=1,
         default_domain="night",
-        backbone=dict(type="CSPDarknet", deepen_factor=0.33, widen_factor=0.125),
-        neck=dict(type="YOLOXPAFPN", in_channels=[32, 64, 128], out_channels=32, num_csp_blocks=1),
-        bbox_head=dict(type="MS2AYOLOXHead", num_classes=2, in_channels=32, feat_channels=32),
+        backbone=dict(type="CSPDarknet", deepen_factor=0.33, widen_factor=0.125, act_cfg=act_cfg),
+        neck=dict(type="YOLOXPAFPN", in_channels=[32, 64, 128], out_channels=32, num_csp_blocks=1, act_cfg=act_cfg),
+        bbox_head=dict(type="MS2AYOLOXHead", num_classes=2, in_channels=32, feat_channels=32, act_cfg=act_cfg),
         adapter=dict(
             type="MemoryAdapter",
             channels=32,
@@ -131,6 +132,23 @@ def test_each_image_of_a_batch_is_detected_as_alone_and_the_default_is_the_targe
     default, night, day = (model.simple_test(img[:1], m)[0] for m in (unnamed, metas("night"), metas("day")))
     np.testing.assert_array_equal(np.vstack(default), np.vstack(night))
     assert not np.allclose(np.vstack(default), np.vstack(day))
+
+
+@torch.no_grad()
+def test_images_of_a_batch_that_differ_in_size_are_detected_as_alone():
+    """Whatever the batch was padded with: here with noise."""
+    model = build().eval()
+    sizes = [(64, 96), (64, 64), (32, 96), (64, 64)]
+    batch_metas = metas("day", "night", "day", "day")
+    for meta, size_hw in zip(batch_metas, sizes, strict=True):
+        meta["pad_shape"] = (*size_hw, 3)
+    img = torch.rand(4, 3, *INPUT_HW) * 255
+    together = model.simple_test(img, batch_metas)
+    for index, (height, width) in enumerate(sizes):
+        cut = img[index : index + 1, :, :height, :width]
+        for a, b in zip(together[index], model.simple_test(cut, [batch_metas[index]])[0], strict=True):
+            assert len(a) == len(b)
+            np.testing.assert_allclose(a, b, atol=1e-3)
 
 
 @torch.no_grad()

@@ -24,8 +24,8 @@ meta_keys = (
     "domain",
 )
 fixed_pad = dict(type="Pad", size="${img_scale}", pad_val=dict(img=(114.0, 114.0, 114.0)))
-# How the images that are tested, and those of Stage I, are padded: "frame": to img_scale, as in training;
-# "multiple": each to the next multiple of 32 pixels only.
+# How the images that are tested are padded: "frame": to img_scale, as in training; "multiple": each to the next
+# multiple of 32 pixels only. Training and Stage I need one size: for wide images give all of it by image_size=320,640.
 test_padding = "frame"
 test_pads = dict(
     frame="${fixed_pad}",
