@@ -66,11 +66,7 @@ def inference(config: str, width: float, batch: dict, at_once: int) -> Callable[
             nn.init.zeros_(predictors[level].weight)
             nn.init.constant_(predictors[level].bias, bias)
     groups: list[tuple[Tensor, list]] = list(
-        zip(
-            batch["img"].split(at_once),
-            [batch["img_metas"][i : i + at_once] for i in range(0, len(batch["img"]), at_once)],
-            strict=True,
-        )
+        zip(batch["img"].split(at_once), [batch["img_metas"][i : i + at_once] for i in range(0, len(batch["img"]), at_once)], strict=True)
     )
 
     def run() -> None:

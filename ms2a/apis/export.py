@@ -43,8 +43,8 @@ def export_onnx(
 ) -> bool:
     """Writes a trained detector as an ONNX file, checked against PyTorch before it is kept.
 
-    The input ``images`` is (B, 3, H, W) float32, BGR in 0–255 as the test pipeline makes it, with any B and with H and W
-    multiples of 32. The outputs, in pixels of that input:
+    The input ``images`` is (B, 3, H, W) float32, BGR in 0–255 as the test pipeline makes it; H and W are multiples of
+    32. The outputs, in pixels of that input:
 
     * ``detections`` (B, K, 5) float32, x1, y1, x2, y2 and score by falling score, and ``labels`` (B, K) int64; K is the
       config's ``max_per_img``, and rows without a detection have score 0 and label -1; or

@@ -25,8 +25,8 @@ class OnnxDetector(DeployBaseDetector):
         default_domain: the same, or None.
 
     Raises:
-        UserError: ONNX Runtime is not installed, or the file is missing, damaged, another's, without detections, or made
-            for other classes.
+        UserError: ONNX Runtime is not installed, or the file is missing, damaged, without detections, or made for other
+            classes.
     """
 
     def __init__(self, path: str | os.PathLike, classes: Sequence[str] | None = None):
