@@ -1,4 +1,4 @@
-"""Images per second in testing: mmdet's loop with its own YOLOX, and ours: the same weights, MS2A, and both exported.
+"""Images per second in testing: the loop and the YOLOX of mmdet, and ours: the same weights, MS2A, and both exported.
 
 All read the same images by the embedded benchmark's test pipeline; mmdet one at a time, as its command does. With
 ``--profile 1`` it prints where the time goes instead.
@@ -66,7 +66,7 @@ def detector(config: str, width: float) -> tuple[Config, nn.Module]:
 
 
 def stock_detector(cfg: Config, plain: nn.Module) -> nn.Module:
-    """mmdet's own YOLOX with the weights of ours."""
+    """The YOLOX of mmdet with the weights of ours."""
     own = ("type", "default_domain", "adapter", "foreground", "alignment")
     config = {key: value for key, value in cfg.model.items() if key not in own}
     config = Config(dict(model=dict(config, type="YOLOX"))).model

@@ -66,7 +66,7 @@ def report_scores(checkpoint: str, config: str, results: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measures."""
-    defaults = dict(images=64, batch=8, widen_factor=0.25, config=PLAIN, checkpoint="work_dirs/demo/base/latest.pth")
+    defaults = dict(images=128, batch=8, widen_factor=0.25, config=PLAIN, checkpoint="work_dirs/demo/base/latest.pth")
     args = parse_args(__doc__, argv, **defaults)
     cv2.setNumThreads(0)
     logging.disable(logging.INFO)
