@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -98,7 +99,7 @@ def loop(model: nn.Module, loader: DataLoader) -> Callable[[], list]:
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Sends the standard output away, that of mmcv's progress bar too, which keeps the stream it found when imported."""
+    """Sends the standard output away, also for mmcv's progress bar, which keeps the stream it found when imported."""
     sys.stdout.flush()
     kept = os.dup(1)
     try:
@@ -136,33 +137,33 @@ def difference(expected: list, found: list) -> float:
     return max(detections_difference(*(np.insert(side[0], 5, 0, axis=1) for side in pair)) for pair in pairs)
 
 
-def print_profile(model: nn.Module, loader: DataLoader) -> None:
-    """Milliseconds an image of each part of the loop."""
-    dataset, batches = loader.dataset, list(loader)
-    inputs = [(data["img"][0].data, data["img_metas"][0].data[0]) for data in batches]
-    inputs = [(images[0] if isinstance(images, list) else images, metas) for images, metas in inputs]
-    detect = model.bbox_head
+def parts_of(model: nn.Module, loader: DataLoader) -> dict[str, Callable[[], Any]]:
+    """Functions that do one part of the loop each, and all of it, for all images."""
+    inputs = [(data["img"][0], data["img_metas"][0].data[0]) for data in loader]
+    inputs = [(images if isinstance(images, torch.Tensor) else images.data[0], metas) for images, metas in inputs]
+    dataset, head = loader.dataset, model.bbox_head
 
     @torch.no_grad()
     def network() -> list:
-        return [detect(model.extract_feat(images)) for images, _ in inputs]
+        return [head(model.extract_feat(images)) for images, _ in inputs]
 
-    outputs = network()
-    parts = {
-        "reading, resizing, padding (in two other processes)": lambda: [dataset[i] for i in range(len(dataset))],
+    found = list(zip(network(), (metas for _, metas in inputs), strict=True))
+    return {
+        "reading, resizing, padding": lambda: [dataset[index] for index in range(len(dataset))],
         "network": network,
-        "boxes and NMS": lambda: [
-            detect.get_bboxes(*maps, img_metas=metas, rescale=True)
-            for maps, (_, metas) in zip(outputs, inputs, strict=True)
-        ],
+        "boxes and NMS": lambda: [head.get_bboxes(*maps, img_metas=metas, rescale=True) for maps, metas in found],
         "all": loop(model, loader),
     }
-    milliseconds = {}
-    for name, seconds in zip(parts, time_in_turn(list(parts.values()), 5), strict=True):
-        milliseconds[name] = np.median(seconds) / len(dataset) * 1e3
-    rest = milliseconds["all"] - milliseconds["network"] - milliseconds["boxes and NMS"]
-    for name, value in {**milliseconds, "all but network, boxes and NMS": rest}.items():
-        print(f"    {name}: {value:.2f} ms an image")
+
+
+def print_profile(models: dict[str, nn.Module], loaders: Sequence[DataLoader], rounds: int) -> None:
+    """Milliseconds an image of each part of the loop; the first is done by two further processes."""
+    parts = {name: parts_of(model, loader) for (name, model), loader in zip(models.items(), loaders, strict=True)}
+    seconds = iter(time_in_turn([run for runs in parts.values() for run in runs.values()], rounds))
+    print("| |", " | ".join(next(iter(parts.values()))), "|")
+    for name, runs in parts.items():
+        times = [f"{np.median(next(seconds)) / len(loaders[0].dataset) * 1e3:.1f}" for _ in runs]
+        print(f"| {name} |", " | ".join(times), "|")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -174,9 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         make_images(Path(name), args.images, args.height, args.width)
         names, models, loaders = zip(*sides_of(Path(name), args.widen_factor, args.batch), strict=True)
         if args.profile:
-            for side, model, loader in zip(names[:3], models, loaders, strict=False):
-                print(side)
-                print_profile(model, loader)
+            print_profile(dict(zip(names[:3], models, strict=False)), loaders[:3], args.rounds)
             return
         runs = [loop(model, loader) for model, loader in zip(models, loaders, strict=True)]
         stock, plain, _, onnx, _ = (run() for run in runs)
