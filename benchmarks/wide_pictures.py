@@ -1,7 +1,7 @@
 """Wide images in a wide frame against a square one: testing and Stage I of the embedded benchmark's 128x320 images.
 
-Testing compares ``test_padding="multiple"`` with a frame of 320x320, Stage I ``memory_img_scale``. Speed is that of random
-weights. The mAP is that of trained ones, the base detector that ``make demo`` leaves, unless --checkpoint names another.
+Testing compares ``test_padding="multiple"`` with a frame of 320x320, Stage I ``memory_img_scale``. Speed is that of
+random weights. The mAP is that of the base detector that ``make demo`` leaves, unless --checkpoint names another.
 """
 
 import contextlib
