@@ -4,8 +4,10 @@ import argparse
 from collections.abc import Sequence
 
 from ms2a.apis.config import add_cfg_options, load_config
-from ms2a.apis.extract import DEFAULT_MAX_SAMPLES, KINDS, extract
+from ms2a.apis.extract import DEFAULT_MAX_SAMPLES, DEFAULT_SAVE_INTERVAL, KINDS, extract
+from ms2a.engine.distributed import LAUNCHERS, leave_process_group
 from ms2a.errors import run_main
+from ms2a.memory.sampling import NORM, UNIFORM
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -30,6 +32,19 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="processes that load images; default 2")
     parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")
     parser.add_argument("--prototype", choices=list(KINDS), default="map", help="what is sampled; default map")
+    parser.add_argument(
+        "--sample-by",
+        choices=(UNIFORM, NORM),
+        default=UNIFORM,
+        help="norm: maps that weigh more in k-means get in more often, and count for less; default uniform",
+    )
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes were started")
+    parser.add_argument(
+        "--save-interval",
+        type=float,
+        default=DEFAULT_SAVE_INTERVAL,
+        help="seconds between saves of the state from which the same command goes on after an interruption; default 60",
+    )
     add_cfg_options(parser)
     return parser.parse_args(argv)
 
@@ -52,8 +67,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         workers=args.workers,
         strict=args.strict,
         prototype=args.prototype,
+        sample_by=args.sample_by,
+        launcher=args.launcher,
+        save_interval=args.save_interval,
     )
-    print(f"wrote {' and '.join(map(str, paths))}")
+    if paths:
+        print(f"wrote {' and '.join(map(str, paths))}")
+    leave_process_group()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pickle
 import platform
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -76,12 +77,13 @@ def save_torch(value: Any, path: str | os.PathLike) -> None:
         torch.save(value, temporary)
 
 
-def load_torch(path: str | os.PathLike, what: str) -> Any:
+def load_torch(path: str | os.PathLike, what: str, mmap: bool = False) -> Any:
     """Loads a file made by ``torch.save`` onto the CPU, refusing anything but tensors and plain containers.
 
     Args:
         path: the file.
         what: how to call it in an error, e.g. ``"memory file"``.
+        mmap: leave the tensors in the file until they are read, if it is of torch's newer kind (1.6, a zip archive).
 
     Raises:
         UserError: the file is missing, truncated, or would have to execute code to load.
@@ -89,7 +91,7 @@ def load_torch(path: str | os.PathLike, what: str) -> Any:
     if not Path(path).is_file():
         raise UserError(f"{what} {path} does not exist; check the path")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and zipfile.is_zipfile(path))
     except pickle.UnpicklingError:
         # torch's own message advises to load without the restriction; that is just what must not happen here.
         raise UserError(

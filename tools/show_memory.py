@@ -15,7 +15,7 @@ import torch
 
 from ms2a.adaptation.attention import attention_weights
 from ms2a.apis.config import add_cfg_options, load_config
-from ms2a.apis.extract import first_view, memory_pipeline
+from ms2a.apis.image_batches import first_view, memory_pipeline
 from ms2a.apis.model import build_model
 from ms2a.artefacts import atomic_path
 from ms2a.datasets import ImageFolderDataset

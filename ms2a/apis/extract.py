@@ -1,35 +1,35 @@
 """Stage I, first half: what the base detector sees in a domain's images, as a bounded sample of channel maps."""
 
-import copy
+import functools
+import hashlib
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import cv2
 import torch
+import torch.distributed as dist
 from mmcv import Config
-from mmcv.parallel import DataContainer
-from mmdet.datasets import replace_ImageToTensor
+from mmcv.runner import get_dist_info
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
-from ms2a.apis.datasets import pipelines
+from ms2a.apis.image_batches import ImageBatches, memory_pipeline
 from ms2a.apis.model import build_model
+from ms2a.apis.resume import Partial, file_identity, warn
+from ms2a.apis.sampling import LevelSamples, SamplingRun
 from ms2a.apis.train import one_line_worker_errors
 from ms2a.artefacts import provenance
 from ms2a.datasets.image_folder import ImageFolderDataset
-from ms2a.engine.distributed import choose_device
+from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.errors import UserError
-from ms2a.memory.files import features_path, write_maps
-from ms2a.memory.sampling import ChannelMapSample
+from ms2a.memory.files import features_path
+from ms2a.memory.sampling import UNIFORM
 from ms2a.models import foreground_mask
 from ms2a.models.style import STYLE_LAYERS, channel_statistics
 
 # Enough for K = 100 prototypes of 256 rows each.
 DEFAULT_MAX_SAMPLES = 256 * 100
+# Seconds between two saves of the state that an interrupted run goes on from.
+DEFAULT_SAVE_INTERVAL = 60.0
 # What a prototype is → the endings of the files' names.
 KINDS = {"map": ("",), "vector": ("_foreground", "_background"), "style": ("_style",)}
 # A location is foreground where the base detector finds a box of at least this score.
@@ -51,12 +51,17 @@ def extract(
     workers: int = 2,
     strict: bool = False,
     prototype: str = "map",
+    sample_by: str = UNIFORM,
+    launcher: str = "none",
+    save_interval: float = DEFAULT_SAVE_INTERVAL,
 ) -> list[Path]:
     """Runs the base detector over images and writes a sample of its neck maps to ``OUT_PATH/DOMAIN.pth``.
 
     With ``prototype="vector"`` the sample is of feature vectors, one per location, in two files:
     ``DOMAIN_foreground.pth`` for locations inside a box that the detector finds, ``DOMAIN_background.pth`` for others.
     With ``prototype="style"`` it is of channel statistics, one per image, see :class:`ms2a.models.StyleMemory`.
+
+    Several processes take turns at the batches of one, so that each batch is made of the same images as there.
 
     Args:
         cfg: config of the base detector. Images are read by its test pipeline, at ``memory_img_scale`` if it has one.
@@ -73,53 +78,68 @@ def extract(
         workers: processes that load images; 0 loads in this one.
         strict: stop at an unreadable image instead of skipping it.
         prototype: ``"map"``, ``"vector"`` or ``"style"``: what will be clustered.
+        sample_by: see :class:`ms2a.memory.sampling.ChannelMapSample`.
+        launcher: see :func:`ms2a.engine.distributed.init_distributed`.
+        save_interval: seconds between two saves of the state that the same call, made again, goes on from.
 
     Returns:
-        the files written.
+        the files written; in all but the first of several processes none.
 
     Raises:
         UserError: nothing to read, a checkpoint that does not fit, a wrong ``dim``, images that differ in size after
             the pipeline, or (``strict``) an unreadable image.
     """
     features_path(out_path, domain)  # refuses a bad name before minutes of work
-    if batch_size < 1 or workers < 0:
-        raise UserError(f"batch size {batch_size} and {workers} workers: expected at least 1 and 0")
-    chosen = choose_device(device)
+    if batch_size < 1 or workers < 0 or save_interval < 0:
+        raise UserError(
+            f"batch size {batch_size}, {workers} workers, a save every {save_interval} s: expected at least 1, 0 and 0"
+        )
+    chosen = init_distributed(launcher, choose_device(device))
     dataset = ImageFolderDataset(img, memory_pipeline(cfg), img_root, domain)
     model = build_model(cfg, checkpoint, chosen)
-    samplers = {kind: _Sampler(max_samples, seed) for kind in KINDS[prototype]}
+    samples = {kind: LevelSamples(max_samples, seed, sample_by) for kind in KINDS[prototype]}
+    run = SamplingRun(ImageBatches(dataset, batch_size), samples, strict)
+    rank, num_processes = get_dist_info()
+    identity = dict(
+        config=cfg.pretty_text,
+        checkpoint=file_identity(checkpoint),
+        images=_digest([str(img), *dataset.names]),
+        options=[batch_size, max_samples, seed, sample_by, chosen.type],
+    )
+    name = f".{domain}.{prototype}.{rank}of{num_processes}.partial.pth"
+    partial = Partial(Path(out_path, name), identity, save_interval)
     with one_line_worker_errors():
-        skipped = _sample(model, _loader(dataset, batch_size, workers, chosen), dim, samplers, strict)
-    _check_found(dataset, img, skipped, samplers)
+        run.run(functools.partial(_add, model, dim, samples), workers, chosen, partial)
+    run.gather(chosen)
+    _check_found(img, run)
     meta = dict(
         domain=domain,
         prototype=prototype,
-        num_images=len(dataset) - len(skipped),
-        num_skipped=len(skipped),
+        num_images=len(dataset) - len(run.skipped),
+        num_skipped=len(run.skipped),
         max_samples=max_samples,
+        sample_by=sample_by,
         checkpoint=str(checkpoint),
         provenance=provenance(cfg.pretty_text, seed),
     )
-    return [sampler.write(features_path(out_path, f"{domain}{kind}"), meta) for kind, sampler in samplers.items()]
+    written = run.write(out_path, domain, meta) if rank == 0 else []
+    if num_processes > 1:
+        dist.barrier()  # the result is there before what a new run would need is not
+    partial.remove()
+    return written
 
 
-def _loader(images: ImageFolderDataset, batch_size: int, workers: int, device: torch.device) -> DataLoader:
-    return DataLoader(
-        _ImageTensors(images),
-        batch_size,
-        num_workers=workers,
-        collate_fn=_split_off_unreadable,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=_one_opencv_thread,
-    )
+def _digest(words: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _check_found(dataset: ImageFolderDataset, img: Any, skipped: Sequence[str], samplers: Mapping[str, Any]) -> None:
+def _check_found(img: str | os.PathLike, run: SamplingRun) -> None:
+    dataset, skipped = run.batches.images, run.skipped
     if len(skipped) == len(dataset):
         raise UserError(f"none of the {len(dataset)} images of {img} can be read")
     if skipped:
-        _warn(f"skipped {len(skipped)} of {len(dataset)} images as unreadable; --strict stops at the first")
-    if empty := [kind for kind, sampler in samplers.items() if any(not len(level) for level in sampler.levels)]:
+        warn(f"skipped {len(skipped)} of {len(dataset)} images as unreadable; --strict stops at the first")
+    if empty := [kind for kind, sample in run.samples.items() if any(not len(level) for level in sample.levels)]:
         what = " or ".join(kind.removeprefix("_") for kind in empty)
         raise UserError(
             f"a level has no {what} vectors: the detector finds boxes of score {FOREGROUND_SCORE} or more in "
@@ -127,59 +147,20 @@ def _check_found(dataset: ImageFolderDataset, img: Any, skipped: Sequence[str], 
         )
 
 
-class _Sampler:
-    """One sample per level, made when the first maps arrive."""
-
-    def __init__(self, max_samples: int, seed: int) -> None:
-        self._options = (max_samples, seed)
-        self.levels: list[ChannelMapSample] = []
-
-    def add(self, names: Sequence[str], maps: Sequence[Tensor], offered: Sequence[Tensor | None]) -> None:
-        """Offers a batch's maps of every level, see :meth:`ChannelMapSample.add`."""
-        self.levels = self.levels or [ChannelMapSample(*self._options, level) for level in range(len(maps))]
-        for sample, level_maps, level_offered in zip(self.levels, maps, offered, strict=True):
-            sample.add(names, level_maps, level_offered)
-
-    def write(self, path: Path, meta: Mapping[str, Any]) -> Path:
-        """Writes the samples of all levels."""
-        num_maps = [sample.num_seen for sample in self.levels]
-        write_maps(path, [sample.rows() for sample in self.levels], {**meta, "num_maps": num_maps})
-        return path
-
-
 @torch.no_grad()
-def _sample(
-    model: nn.Module, loader: DataLoader, dim: int | None, samplers: Mapping[str, _Sampler], strict: bool
-) -> list[str]:
-    """Fills the samplers; returns the names of the images that could not be read."""
-    device = next(model.parameters()).device
-    skipped: list[str] = []
-    with tqdm(total=len(loader.dataset), desc="extracting", unit="image") as bar:
-        for names, images, unreadable in loader:
-            for path in unreadable:
-                if strict:
-                    raise UserError(f"image {path} is missing or unreadable (--strict)")
-                _warn(f"skipped unreadable image {path}")
-            skipped += unreadable
-            if images is not None:
-                _add(model, images.to(device, non_blocking=True), names, dim, samplers)
-            bar.update(len(names) + len(unreadable))
-    return skipped
-
-
 def _add(
-    model: nn.Module, images: Tensor, names: Sequence[str], dim: int | None, samplers: Mapping[str, _Sampler]
+    model: nn.Module, dim: int | None, samples: Mapping[str, LevelSamples], names: Sequence[str], images: Tensor
 ) -> None:
     """Offers what the base detector sees in a batch; the adapter, if the config has one, stands behind the neck."""
-    if "_style" in samplers:
-        samplers["_style"].add(names, _styles(model.backbone, images), [None] * len(STYLE_LAYERS))
+    if "_style" in samples:
+        samples["_style"].add(names, _styles(model.backbone, images), [None] * len(STYLE_LAYERS))
         return
     maps = model.neck(model.backbone(images))
     _check_dim(dim, maps)
-    if "" in samplers:
-        samplers[""].add(names, maps, [None] * len(maps))
+    if "" in samples:
+        samples[""].add(names, maps, [None] * len(maps))
     else:
-        _add_vectors(samplers, names, maps, _found_boxes(model, maps, images.shape))
+        _add_vectors(samples, names, maps, _found_boxes(model, maps, images.shape))
 
 
 def _styles(backbone: nn.Module, images: Tensor) -> list[Tensor]:
@@ -199,7 +180,7 @@ def _found_boxes(model: nn.Module, maps: Sequence[Tensor], shape: Sequence[int])
 
 
 def _add_vectors(
-    samplers: Mapping[str, _Sampler], names: Sequence[str], maps: Sequence[Tensor], boxes: Sequence[Tensor]
+    samples: Mapping[str, LevelSamples], names: Sequence[str], maps: Sequence[Tensor], boxes: Sequence[Tensor]
 ) -> None:
     """Offers the vector of each location as a map of size C × 1, to the foreground's or the background's sample."""
     vectors = [level.flatten(2).transpose(1, 2)[..., None] for level in maps]  # (B, H·W, C, 1)
@@ -208,8 +189,8 @@ def _add_vectors(
         foreground_mask(boxes, level.shape[-2:], stride).flatten(1) > 0  # (B, H·W)
         for level, stride in zip(maps, strides, strict=True)
     ]
-    samplers["_foreground"].add(names, vectors, inside)
-    samplers["_background"].add(names, vectors, [~level for level in inside])
+    samples["_foreground"].add(names, vectors, inside)
+    samples["_background"].add(names, vectors, [~level for level in inside])
 
 
 def _check_dim(dim: int | None, maps: Sequence[Tensor]) -> None:
@@ -217,69 +198,3 @@ def _check_dim(dim: int | None, maps: Sequence[Tensor]) -> None:
     if dim is not None and channels != [dim]:
         right = " and ".join(map(str, channels))
         raise UserError(f"--dim {dim} is wrong: the neck of this config has {right} channels; use --dim {right}")
-
-
-def memory_pipeline(cfg: Config) -> list[dict]:
-    """The config's test pipeline, one view per image, at the memory's image size."""
-    found = next(pipelines(cfg.data.get("test") or {}), None)
-    if found is None:
-        raise UserError(f"config {cfg.filename} has no test pipeline: set data.test.pipeline")
-    pipeline = replace_ImageToTensor(copy.deepcopy(found["pipeline"]))
-    scale = cfg.get("memory_img_scale")
-    for transform in pipeline:
-        if transform["type"] == "MultiScaleFlipAug":
-            transform["flip"] = False
-            transform["img_scale"] = tuple(scale) if scale else transform.get("img_scale")
-            for inner in transform["transforms"]:
-                if scale and inner["type"] == "Pad" and (inner.get("size") or inner.get("size_divisor")):
-                    inner.update(size=tuple(scale), size_divisor=None)  # one size, the prototypes', for every image
-    return pipeline
-
-
-class _ImageTensors(Dataset):
-    """(name, path, (3, H, W) float32 image or None where unreadable) of each image."""
-
-    def __init__(self, images: ImageFolderDataset) -> None:
-        self._images = images
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> tuple[str, str, Tensor | None]:
-        result = self._images[index]
-        return self._images.names[index], self._images.path(index), None if result is None else first_view(result)
-
-
-def first_view(result: dict[str, Any]) -> Tensor:
-    """The image (3, H, W) of what a test pipeline returns."""
-    image = result["img"]
-    image = image[0] if isinstance(image, list) else image
-    return image.data if isinstance(image, DataContainer) else image
-
-
-def _split_off_unreadable(
-    batch: Sequence[tuple[str, str, Tensor | None]],
-) -> tuple[list[str], Tensor | None, list[str]]:
-    """Names and (B, 3, H, W) images of what could be read, paths of what could not."""
-    readable = [(name, image) for name, _, image in batch if image is not None]
-    unreadable = [path for _, path, image in batch if image is None]
-    names, images = [name for name, _ in readable], [image for _, image in readable]
-    if not images:
-        return names, None, unreadable
-    odd = next((index for index, image in enumerate(images) if image.shape != images[0].shape), None)
-    if odd is not None:
-        found, first = ("{}x{}".format(*images[index].shape[-2:]) for index in (odd, 0))
-        raise UserError(
-            f"image {names[odd]} leaves the test pipeline at {found}, {names[0]} at {first}; "
-            "pad to one size in the config"
-        )
-    return names, torch.stack(images), unreadable
-
-
-def _one_opencv_thread(worker: int) -> None:
-    """Workers share the cores already."""
-    cv2.setNumThreads(0)
-
-
-def _warn(message: str) -> None:
-    tqdm.write(f"warning: {message}", file=sys.stderr)

@@ -1,45 +1,65 @@
-"""A bounded uniform random sample of channel maps, the same in whatever order and on however many machines."""
+"""A bounded random sample of channel maps, the same in whatever order and on however many machines."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from ms2a.errors import UserError
 
+UNIFORM, NORM = "uniform", "norm"
 _GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
+_SMALLEST_NORM = 1e-12
 
 
 class ChannelMapSample:
-    """Keeps the ``max_rows`` channel maps of one level whose hashes are smallest.
+    """Keeps the ``max_rows`` channel maps of one level whose keys are smallest.
 
-    The hash of a map depends on the seed, the image's key, the level and the channel only. Hashes are uniform, so
-    the kept rows are a uniform random sample without replacement, and neither the order of the images nor their
-    split into batches or shards changes it. Maps that do not get in are never copied.
+    The key of a map is a uniform number, a hash of the seed, the image's name, the level and the channel. So the kept
+    rows are a uniform random sample without replacement, and neither the order of the images nor their split into
+    batches or shards changes it. Maps that do not get in are never copied.
+
+    With ``by="norm"`` the number is divided by the map's Euclidean norm (priority sampling, Duffield 2007): maps that
+    weigh more in k-means get in more often, and :func:`row_weights` says for how many maps each kept one stands.
 
     Args:
         max_rows: rows to keep at most; 0 keeps all.
         seed: another seed draws another sample.
         level: index of the level, 0 the finest.
+        by: ``"uniform"`` or ``"norm"``.
 
     Attributes:
         num_seen: channel maps offered so far.
     """
 
-    def __init__(self, max_rows: int, seed: int, level: int) -> None:
+    def __init__(self, max_rows: int, seed: int, level: int, by: str = UNIFORM) -> None:
         if max_rows < 0:
             raise UserError(f"max_rows is {max_rows}, expected a number of rows, or 0 to keep all")
         self.max_rows = max_rows
         self.seed = seed
         self.level = level
+        self.by = by
         self.num_seen = 0
-        self._hashes = np.empty(0, np.uint64)  # of the rows in use, in the same order
+        self._keys = np.empty(0)  # rising
+        self._slots = np.empty(0, np.int64)  # the buffer's row of each key
         self._buffer: Tensor | None = None  # (capacity, H, W) float32
 
     def __len__(self) -> int:
-        return len(self._hashes)
+        return len(self._keys)
+
+    @property
+    def size_hw(self) -> tuple[int, int] | None:
+        """Height and width of the maps; None as long as there is none."""
+        return None if self._buffer is None else tuple(self._buffer.shape[1:])
+
+    @property
+    def threshold(self) -> float | None:
+        """The key that a map must stay below to get in; None as long as all maps get in."""
+        return float(self._keys[-1]) if self.max_rows and len(self) == self.max_rows else None
 
     def add(self, image_keys: Sequence[str], maps: Tensor, offered: Tensor | None = None) -> None:
         """Offers the channel maps of a batch.
@@ -53,36 +73,62 @@ class ChannelMapSample:
             UserError: the maps' size differs from earlier ones', or a kept map holds values that are not finite.
         """
         hashes = np.concatenate([self._hash_channels(key, maps.shape[1]) for key in image_keys])
-        rows = maps.detach().flatten(0, 1)
-        if offered is not None:
-            chosen = offered.flatten()
-            hashes, rows = hashes[chosen.cpu().numpy()], rows[chosen]
-        self._insert(hashes, rows, image_keys)
-        self.num_seen += len(hashes)
+        keys = (hashes.astype(np.float64) + 0.5) * 2.0**-64
+        maps = maps.detach()
+        if self.by == NORM:
+            norms = _norms(maps.flatten(0, 1)).cpu().numpy()
+            _check_finite(torch.from_numpy(norms), image_keys)
+            keys /= norms
+        index = np.arange(len(keys)) if offered is None else np.flatnonzero(offered.flatten().cpu().numpy())
+        self._insert(keys[index], index, maps, image_keys)
+        self.num_seen += len(index)
 
     def merge(self, other: "ChannelMapSample") -> None:
         """Adds what another shard kept; the result is the sample of both shards' images.
 
         Args:
-            other: a sample made with the same ``max_rows``, seed and level; left as it is.
+            other: a sample made with the same ``max_rows``, seed, level and ``by``; left as it is.
         """
-        if (other.max_rows, other.seed, other.level) != (self.max_rows, self.seed, self.level):
-            raise ValueError("samples of different max_rows, seed or level do not merge")
+        if (other.max_rows, other.seed, other.level, other.by) != (self.max_rows, self.seed, self.level, self.by):
+            raise ValueError("samples of different max_rows, seed, level or kind do not merge")
         if len(other):
-            self._insert(other._hashes, other._buffer[: len(other)], ["another shard"])
+            self._insert(other._keys, other._slots, other._buffer[None], ["another shard"])
         self.num_seen += other.num_seen
 
     def rows(self) -> Tensor:
-        """The sample, (M, H, W) float32 in the order of the hashes; a view that the next ``add`` overwrites.
+        """The sample, (M, H, W) float32 in the order of the keys; a view that the next ``add`` overwrites.
 
         Raises:
             UserError: nothing was ever added.
         """
         if self._buffer is None:
             raise UserError("no channel map was sampled: there was no image to extract from")
-        _permute_rows(self._buffer, np.argsort(self._hashes))
-        self._hashes.sort()
-        return self._buffer[: len(self)]
+        _permute_rows(self._buffer, self._slots)
+        self._slots = np.arange(len(self))
+        return self._used_rows()
+
+    def state(self) -> dict[str, Any]:
+        """What :meth:`restore` takes; the tensors are views that the next ``add`` overwrites."""
+        if self._buffer is None:
+            return dict(num_seen=self.num_seen)
+        keys = np.empty(len(self))
+        keys[self._slots] = self._keys
+        return dict(num_seen=self.num_seen, keys=torch.from_numpy(keys), rows=self._used_rows())
+
+    def restore(self, state: Mapping[str, Any]) -> "ChannelMapSample":
+        """Becomes the sample that ``state`` describes; returns itself."""
+        self.num_seen = state["num_seen"]
+        if "rows" in state:
+            keys, rows = state["keys"].numpy(), state["rows"]
+            self._slots = np.argsort(keys)
+            self._keys = keys[self._slots]
+            self._reserve(len(rows), rows)
+            self._buffer[: len(rows)] = rows
+        return self
+
+    def _used_rows(self) -> Tensor:
+        # By way of NumPy the view's storage ends where the view does, and torch.save writes no more than that.
+        return torch.from_numpy(self._buffer.numpy()[: len(self)])
 
     def _hash_channels(self, image_key: str, channels: int) -> np.ndarray:
         """One uniform 64-bit number per channel, (C,): the splitmix64 stream that the image's hash starts."""
@@ -93,39 +139,35 @@ class ChannelMapSample:
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return mixed ^ (mixed >> np.uint64(31))
 
-    def _insert(self, hashes: np.ndarray, rows: Tensor, image_keys: Sequence[str]) -> None:
-        self._check_size(rows, image_keys)
-        candidates = np.arange(len(hashes))
-        if self.max_rows and len(self) == self.max_rows:
-            candidates = candidates[hashes < self._hashes.max()]
+    def _insert(self, keys: np.ndarray, index: np.ndarray, maps: Tensor, image_keys: Sequence[str]) -> None:
+        """Offers ``maps.flatten(0, 1)[index]``, whose keys are given."""
+        self._check_size(maps, image_keys)
+        if self.threshold is not None:
+            below = keys < self.threshold
+            keys, index = keys[below], index[below]
         # The same image twice, as when ranks are padded to equal length, counts once.
-        candidates = candidates[np.unique(hashes[candidates], return_index=True)[1]]
-        candidates = candidates[~np.isin(hashes[candidates], self._hashes)]
-        if not len(candidates):
+        new, first = np.unique(keys, return_index=True)
+        places = np.searchsorted(self._keys, new)
+        fresh = places == np.searchsorted(self._keys, new, side="right")
+        new, places, source = new[fresh], places[fresh], index[first[fresh]]
+        if not len(new):
             return
-        old = len(self)
-        everything = np.concatenate([self._hashes, hashes[candidates]])
-        if self.max_rows and len(everything) > self.max_rows:
-            kept = np.sort(np.argpartition(everything, self.max_rows - 1)[: self.max_rows])
-        else:
-            kept = np.arange(len(everything))
-        arriving = kept[kept >= old]
-        leaving = np.setdiff1d(np.arange(old), kept)
-        slots = np.concatenate([leaving, np.arange(old, len(kept))])  # as many as are arriving
-        self._reserve(len(kept), rows)
-        chosen = torch.from_numpy(candidates[arriving - old])
-        values = rows[chosen.to(rows.device)].to("cpu", torch.float32)
-        if not torch.isfinite(values).all():
-            raise UserError(
-                f"neck maps of {_list_some(image_keys)} hold values that are not finite; check the image and checkpoint"
-            )
-        self._buffer[torch.from_numpy(slots)] = values
-        self._hashes = np.resize(self._hashes, len(kept))
-        self._hashes[slots] = everything[arriving]
+        keys = np.insert(self._keys, places, new)
+        slots = np.insert(self._slots, places, -1 - np.arange(len(new)))  # below 0: no slot yet
+        limit = self.max_rows or len(keys)
+        kept, dropped = slots[:limit], slots[limit:]
+        arriving = kept < 0
+        free = np.concatenate([dropped[dropped >= 0], np.arange(len(self), len(kept))])  # as many as are arriving
+        values = _take(maps, source[-1 - kept[arriving]])
+        _check_finite(values, image_keys)
+        self._reserve(len(kept), values)
+        self._buffer[torch.from_numpy(free)] = values
+        kept[arriving] = free
+        self._keys, self._slots = keys[:limit].copy(), kept.copy()
 
-    def _check_size(self, rows: Tensor, image_keys: Sequence[str]) -> None:
-        if self._buffer is not None and rows.shape[1:] != self._buffer.shape[1:]:
-            found, first = ("{}x{}".format(*size) for size in (rows.shape[1:], self._buffer.shape[1:]))
+    def _check_size(self, maps: Tensor, image_keys: Sequence[str]) -> None:
+        if self._buffer is not None and maps.shape[2:] != self.size_hw:
+            found, first = ("{}x{}".format(*size) for size in (maps.shape[2:], self.size_hw))
             raise UserError(
                 f"level {self.level}: maps of {_list_some(image_keys)} are {found}, earlier ones {first}; "
                 "every image must leave the test pipeline at one size, so pad to a fixed one in the config"
@@ -133,14 +175,93 @@ class ChannelMapSample:
 
     def _reserve(self, count: int, like: Tensor) -> None:
         """Makes room for ``count`` rows; pages of the buffer that are never written take no memory."""
-        capacity = 0 if self._buffer is None else len(self._buffer)
-        if count <= capacity:
+        if self._buffer is not None and count <= len(self._buffer):
             return
-        capacity = max(count, 2 * capacity)
-        buffer = torch.empty((min(capacity, self.max_rows or capacity), *like.shape[1:]), dtype=torch.float32)
+        # A bounded sample gets all its room at once: growing would hold the old rows and the new ones for a while.
+        capacity = self.max_rows or max(count, 0 if self._buffer is None else 2 * len(self._buffer))
+        try:
+            buffer = torch.empty((capacity, *like.shape[1:]), dtype=torch.float32)
+        except RuntimeError:
+            height, width = like.shape[1:]
+            raise UserError(
+                f"a sample of {capacity} maps of {height}x{width} needs {capacity * height * width * 4 / 1e9:.0f} GB, "
+                "more than there is here; give a smaller --max-samples"
+            ) from None
         if self._buffer is not None:
             buffer[: len(self)] = self._buffer[: len(self)]
         self._buffer = buffer
+
+
+def row_weights(rows: Tensor, threshold: float | None) -> Tensor:
+    """For how many of all maps each row of a sample by norm stands.
+
+    Args:
+        rows: (M, H, W) float32.
+        threshold: see :attr:`ChannelMapSample.threshold`.
+
+    Returns:
+        (M,) float32, at least 1: the inverse of the probability that the row got in.
+    """
+    if threshold is None:
+        return torch.ones(len(rows))
+    return (1 / (threshold * _norms(rows))).clamp_(min=1).float()
+
+
+def gather_samples(
+    levels: Sequence[ChannelMapSample], options: Sequence[Any], device: torch.device
+) -> list[ChannelMapSample]:
+    """Merges the samples that all processes drew, each of its own images; to be called by all of them.
+
+    Args:
+        levels: this process's samples, left in the order of their keys; none if it had no image.
+        options: ``max_rows``, seed and kind, for a process without any.
+        device: where the process group exchanges tensors.
+
+    Returns:
+        in the first process the samples of all images, bit for bit those of one process; in others what was given.
+    """
+    described: list[Any] = [None] * dist.get_world_size()
+    own = [(level.num_seen, level._keys, level.size_hw) for level in levels]
+    dist.all_gather_object(described, own)
+    max_rows, seed, by = options
+    merged = list(levels) or [ChannelMapSample(max_rows, seed, level, by) for level in range(max(map(len, described)))]
+    for level, sample in enumerate(merged):
+        keys = np.unique(np.concatenate([parts[level][1] for parts in described if parts]))
+        last = keys[max_rows - 1] if max_rows and len(keys) > max_rows else np.inf
+        for rank, parts in enumerate(described):
+            if rank == 0 or not parts:
+                continue
+            num_seen, keys, size = parts[level]
+            wanted = keys[keys <= last]  # no others can get in
+            if rank == dist.get_rank() and len(wanted):
+                dist.send(sample.rows()[: len(wanted)].to(device), 0)
+            elif dist.get_rank() == 0:
+                state = dict(num_seen=num_seen)
+                if len(wanted):
+                    rows = torch.empty((len(wanted), *size), device=device)
+                    dist.recv(rows, rank)
+                    state.update(keys=torch.from_numpy(wanted), rows=rows.cpu())
+                sample.merge(ChannelMapSample(max_rows, seed, level, by).restore(state))
+    return merged
+
+
+def _norms(rows: Tensor) -> Tensor:
+    """Euclidean norm of each (H, W) row, (M,) float64; not 0, which it is divided by."""
+    return torch.linalg.vector_norm(rows.flatten(1).float(), dim=1).double().clamp_(min=_SMALLEST_NORM)
+
+
+def _take(maps: Tensor, index: np.ndarray) -> Tensor:
+    """``maps.flatten(0, 1)[index]`` as float32 on the CPU; maps that are not taken are not copied."""
+    chosen = torch.from_numpy(index).to(maps.device)
+    channels = maps.shape[1]
+    return maps[chosen // channels, chosen % channels].to("cpu", torch.float32)
+
+
+def _check_finite(values: Tensor, image_keys: Sequence[str]) -> None:
+    if not torch.isfinite(values).all():
+        raise UserError(
+            f"neck maps of {_list_some(image_keys)} hold values that are not finite; check the image and checkpoint"
+        )
 
 
 def _list_some(image_keys: Sequence[str], limit: int = 3) -> str:
