@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from ms2a.apis.cluster import cluster_domains
+from ms2a.engine.distributed import LAUNCHERS, leave_process_group
 from ms2a.errors import run_main
 from ms2a.memory.clustering import DEFAULT_ITERATIONS
 
@@ -20,6 +21,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the starting centroids; default 0")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU if there is one and faiss can use it")
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes were started")
     return parser.parse_args(argv)
 
 
@@ -34,9 +36,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         seed=args.seed,
         n_iter=args.n_iter,
         device=args.device,
+        launcher=args.launcher,
     )
     for path in paths:
         print(f"wrote {path}")
+    leave_process_group()
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import faiss
+from mmcv.runner import get_dist_info
 
 from ms2a.artefacts import provenance
-from ms2a.engine.distributed import choose_device
+from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.errors import UserError
 from ms2a.memory.clustering import DEFAULT_ITERATIONS, cluster_maps
 from ms2a.memory.files import features_path, prototypes_path, read_features, write_maps
+from ms2a.memory.sampling import NORM, row_weights
 
 
 def cluster_domains(
@@ -21,6 +23,7 @@ def cluster_domains(
     seed: int = 0,
     n_iter: int = DEFAULT_ITERATIONS,
     device: str | None = None,
+    launcher: str = "none",
 ) -> list[Path]:
     """Clusters ``NAME.pth`` of each domain into ``NAME_cluster.pth``.
 
@@ -32,14 +35,16 @@ def cluster_domains(
         seed: of the starting centroids.
         n_iter: iterations at most.
         device: ``"cpu"``, ``"cuda"``, …; default: a GPU if there is one. Used if faiss was built for GPUs.
+        launcher: see :func:`ms2a.engine.distributed.init_distributed`; each process reads and clusters a part of the
+            rows.
 
     Returns:
-        the files written.
+        the files written; in all but the first of several processes none.
 
     Raises:
         UserError: a feature file is missing, truncated or refused, or holds fewer (distinct) rows than K.
     """
-    chosen = choose_device(device)
+    chosen = init_distributed(launcher, choose_device(device))
     if device and chosen.type == "cuda" and not faiss.get_num_gpus():
         print("faiss was installed without GPU support (see requirements/gpu.txt): clustering on the CPU")
     for domain in domains:  # all of them first, before minutes of work
@@ -49,9 +54,10 @@ def cluster_domains(
                 f"run extract_fea_fewshot.py --depart {domain} first, or check --fea_root_path"
             )
     out_path = out_path or fea_root_path
-    return [
+    paths = [
         _cluster_domain(fea_root_path, domain, n_clusters, out_path, seed, n_iter, str(chosen)) for domain in domains
     ]
+    return paths if get_dist_info()[0] == 0 else []
 
 
 def _cluster_domain(
@@ -63,21 +69,25 @@ def _cluster_domain(
     n_iter: int,
     device: str,
 ) -> Path:
-    rows, features_meta = read_features(features_path(fea_root_path, domain))
-    labels = [f"{domain}, level {level} of {len(rows)}" for level in range(1, len(rows) + 1)]
-    found = [
-        cluster_maps(maps, n_clusters, seed, n_iter, device, label) for maps, label in zip(rows, labels, strict=True)
-    ]
+    rank, num_processes = get_dist_info()
+    rows, features_meta = read_features(features_path(fea_root_path, domain), (rank, num_processes))
+    thresholds = features_meta.get("thresholds") if features_meta.get("sample_by") == NORM else None
+    found = []
+    for level, maps in enumerate(rows):
+        label = None if rank else f"{domain}, level {level + 1} of {len(rows)}"
+        weights = row_weights(maps, thresholds[level]) if thresholds else None
+        found.append(cluster_maps(maps, n_clusters, seed, n_iter, device, label, weights, num_processes > 1))
     meta = dict(
         domain=domain,
         n_clusters=n_clusters,
         n_iter=n_iter,
-        num_rows=[len(maps) for maps in rows],
+        num_rows=[level.num_rows for level in found],
         inertia=[level.inertia for level in found],
         cluster_sizes=[level.sizes.tolist() for level in found],
         provenance=provenance(seed=seed),
         features=features_meta,
     )
     path = prototypes_path(out_path, domain)
-    write_maps(path, [level.centroids for level in found], meta)
+    if rank == 0:
+        write_maps(path, [level.centroids for level in found], meta)
     return path

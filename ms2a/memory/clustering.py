@@ -3,17 +3,20 @@
 import hashlib
 from dataclasses import dataclass
 
-import faiss
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from ms2a.errors import UserError
+from ms2a.memory.shared_rows import SharedRows
 
-DEFAULT_ITERATIONS = 25
+# Over all rows; the start is good enough for few.
+DEFAULT_ITERATIONS = 4
 # Stop when an iteration lowers the inertia by less than this share of it.
 _TOLERANCE = 1e-5
+# The start: k-means++ and a few iterations over this many rows a centroid.
+_START_ROWS, _START_ITERATIONS, _START_TRIALS = 32, 5, 4
 
 
 @dataclass
@@ -22,14 +25,16 @@ class Prototypes:
 
     Attributes:
         centroids: (K, H, W) float32.
-        sizes: rows in each cluster, (K,) int64, all above 0.
-        inertia: sum of squared distances of all rows to their centroid, before each iteration and at the end; it
-            never rises by more than rounding.
+        sizes: rows in each cluster (the sum of their weights, rounded), (K,) int64, all above 0.
+        inertia: weighted sum of squared distances of all rows to their centroid, before each iteration and at the end;
+            it never rises by more than rounding.
+        num_rows: how many rows were clustered.
     """
 
     centroids: Tensor
     sizes: Tensor
     inertia: list[float]
+    num_rows: int
 
 
 def cluster_maps(
@@ -39,6 +44,8 @@ def cluster_maps(
     n_iter: int = DEFAULT_ITERATIONS,
     device: str = "cpu",
     progress: str | None = None,
+    weights: Tensor | None = None,
+    shared: bool = False,
 ) -> Prototypes:
     """Clusters channel maps into K prototypes (Lloyd's iterations; faiss finds the nearest centroids).
 
@@ -46,85 +53,117 @@ def cluster_maps(
         rows: channel maps, (M, H, W) float32 on the CPU; all of them are used, none is copied.
         n_clusters: K.
         seed: of the rows that the centroids start from; the same seed gives the same prototypes.
-        n_iter: iterations at most; fewer when they no longer help.
+        n_iter: iterations over all rows at most; fewer when they no longer help.
         device: ``"cuda…"`` searches on the GPU if faiss was built for it.
         progress: label of a progress bar; None shows none.
+        weights: (M,) float32, for how many maps each row stands; None: one.
+        shared: each process of the process group gives a part of the rows, and gets the prototypes of all of them.
 
     Raises:
         UserError: fewer rows, or fewer distinct rows, than K.
     """
-    maps_hw = rows.shape[1:]
-    rows = rows.reshape(len(rows), -1).contiguous()
     if n_clusters < 1 or n_iter < 1:
         raise UserError(f"{n_clusters} clusters in {n_iter} iterations: both must be at least 1")
-    if len(rows) < n_clusters:
-        raise UserError(f"{len(rows)} channel maps can not make {n_clusters} clusters; give more images or a smaller K")
-    centroids = rows[torch.from_numpy(_distinct_rows(rows, n_clusters, seed))]
-    search = _NearestCentroid(rows, device)
-    inertia: list[float] = []
+    everything = SharedRows(rows.reshape(len(rows), -1).contiguous(), device, weights, shared)
+    if everything.num_rows < n_clusters:
+        raise UserError(
+            f"{everything.num_rows} channel maps can not make {n_clusters} clusters; give more images or a smaller K"
+        )
+    centroids, inertia = _start(everything, n_clusters, seed), []
     with tqdm(total=n_iter, desc=progress, unit="iteration", disable=progress is None, leave=True) as bar:
-        labels, distances, centroids = _assign(search, centroids, inertia)
+        labels, _, centroids = _assign(everything, centroids, inertia)
         for _ in range(n_iter):
-            sums = torch.zeros_like(centroids).index_add_(0, labels, rows)
-            centroids = sums / torch.bincount(labels, minlength=n_clusters)[:, None]
-            labels, distances, centroids = _assign(search, centroids, inertia)
+            labels, centroids = _iterate(everything, labels, centroids, inertia)
             bar.set_postfix_str(f"inertia {inertia[-1]:.6g}", refresh=False)
             bar.update()
             if inertia[-2] - inertia[-1] <= _TOLERANCE * inertia[-2]:
                 bar.total = bar.n  # converged: the bar is full
                 break
-    return Prototypes(centroids.view(-1, *maps_hw), torch.bincount(labels, minlength=n_clusters), inertia)
+    sizes = everything.sums(labels, n_clusters)[1].round().long()
+    return Prototypes(centroids.view(-1, *rows.shape[1:]), sizes, inertia, everything.num_rows)
 
 
-def _distinct_rows(rows: Tensor, n_clusters: int, seed: int) -> np.ndarray:
-    """Indices of ``n_clusters`` rows drawn at random, no two of them with the same content."""
-    seen: set[bytes] = set()
-    chosen: list[int] = []
-    array = rows.numpy()
-    for index in np.random.default_rng(seed).permutation(len(array)):
-        digest = hashlib.blake2b(array[index] + np.float32(0), digest_size=16).digest()  # + 0: -0.0 equals 0.0
-        if digest not in seen:
-            seen.add(digest)
-            chosen.append(index)
-            if len(chosen) == n_clusters:
-                return np.array(chosen)
-    raise UserError(
-        f"only {len(chosen)} of {len(array)} channel maps are distinct, too few for {n_clusters} clusters; "
-        "give more varied images or a smaller K"
-    )
+def _iterate(rows: SharedRows, labels: Tensor, centroids: Tensor, inertia: list[float]) -> tuple[Tensor, Tensor]:
+    sums, sizes = rows.sums(labels, len(centroids))
+    labels, _, centroids = _assign(rows, (sums / sizes[:, None]).float(), inertia)
+    return labels, centroids
 
 
-class _NearestCentroid:
-    """Exact search for each row's nearest centroid."""
-
-    def __init__(self, rows: Tensor, device: str) -> None:
-        self._rows = rows.numpy()
-        self._index = faiss.IndexFlatL2(rows.shape[1])
-        if device.startswith("cuda") and faiss.get_num_gpus() > 0:
-            number = int(device.partition(":")[2] or 0)
-            self._index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), number, self._index)
-
-    def __call__(self, centroids: Tensor) -> tuple[Tensor, Tensor]:
-        """Labels (M,) int64 and squared distances (M,) float64."""
-        self._index.reset()
-        self._index.add(centroids.numpy())
-        distances, labels = self._index.search(self._rows, 1)
-        return torch.from_numpy(labels[:, 0]), torch.from_numpy(distances[:, 0]).double().clamp_(min=0)
-
-
-def _assign(search: _NearestCentroid, centroids: Tensor, inertia: list[float]) -> tuple[Tensor, Tensor, Tensor]:
+def _assign(rows: SharedRows, centroids: Tensor, inertia: list[float]) -> tuple[Tensor, Tensor, Tensor]:
     """Assigns every row; a centroid without rows moves onto the row farthest from its own centroid.
 
     Moving a centroid that serves no row can only lower the inertia, so it never rises.
     """
     for _ in range(len(centroids) + 1):
-        labels, distances = search(centroids)
-        empty = torch.nonzero(torch.bincount(labels, minlength=len(centroids)) == 0).flatten()
+        labels, distances = rows.nearest(centroids)
+        sizes = rows.total(torch.bincount(labels, minlength=len(centroids)))
+        empty = torch.nonzero(sizes == 0).flatten()
         if not len(empty):
-            inertia.append(float(distances.sum()))
+            inertia.append(float(rows.total(distances.sum())))
             return labels, distances, centroids
-        farthest = torch.topk(distances, len(empty)).indices
-        centroids[empty] = torch.from_numpy(search._rows[farthest.numpy()])
+        centroids[empty] = rows.farthest(distances, len(empty))
     raise UserError(
         f"the channel maps are too alike to tell {len(centroids)} clusters apart; use a smaller K or more images"
+    )
+
+
+def _start(everything: SharedRows, n_clusters: int, seed: int) -> Tensor:
+    """Centroids to start from, (K, D): clusters of a small random part of the rows, the same in all processes."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(everything.num_rows)
+    few = order[: _START_ROWS * n_clusters]
+    rows, weights = everything.take(few), everything.take_weights(few)
+    chosen = _spread_out(rows, weights, n_clusters, rng)
+    if _num_distinct(rows[chosen]) < n_clusters:
+        return _distinct_rows(everything, order, n_clusters)
+    centroids = rows[chosen]
+    if len(few) < everything.num_rows:
+        part, inertia = SharedRows(rows, weights=weights), []
+        labels, _, centroids = _assign(part, centroids, inertia)
+        for _ in range(_START_ITERATIONS):
+            labels, centroids = _iterate(part, labels, centroids, inertia)
+    return centroids
+
+
+def _spread_out(rows: Tensor, weights: Tensor | None, count: int, rng: np.random.Generator) -> list[int]:
+    """Numbers of rows far from one another: greedy k-means++ (Arthur 2007), the best of some candidates each time."""
+    weighted = np.ones(len(rows)) if weights is None else weights.double().numpy()
+    squares = rows.square().sum(1)
+    chosen = [int(rng.choice(len(rows), p=weighted / weighted.sum()))]
+    nearest = _distances(rows, squares, chosen)[:, 0]
+    for _ in range(count - 1):
+        shares = np.cumsum(nearest.double().numpy() * weighted)
+        drawn = np.searchsorted(shares, rng.random(_START_TRIALS) * shares[-1]).clip(max=len(rows) - 1)
+        distances = torch.minimum(_distances(rows, squares, drawn), nearest[:, None])
+        best = int((distances.double().numpy() * weighted[:, None]).sum(0).argmin())
+        nearest = distances[:, best]
+        chosen.append(int(drawn[best]))
+    return chosen
+
+
+def _distances(rows: Tensor, squares: Tensor, chosen: np.ndarray | list[int]) -> Tensor:
+    """Squared distances of all rows to some of them, (M, len(chosen))."""
+    others = torch.as_tensor(chosen)
+    return (squares[:, None] - 2 * rows @ rows[others].T + squares[others]).clamp_(min=0)
+
+
+def _digest(row: np.ndarray) -> bytes:
+    return hashlib.blake2b(row + np.float32(0), digest_size=16).digest()  # + 0: -0.0 equals 0.0
+
+
+def _num_distinct(rows: Tensor) -> int:
+    return len({_digest(row) for row in rows.numpy()})
+
+
+def _distinct_rows(everything: SharedRows, order: np.ndarray, n_clusters: int) -> Tensor:
+    """The first ``n_clusters`` rows in the given order, no two of them with the same content."""
+    seen: dict[bytes, np.ndarray] = {}
+    for first in range(0, len(order), _START_ROWS * n_clusters):
+        for row in everything.take(order[first : first + _START_ROWS * n_clusters]).numpy():
+            seen.setdefault(_digest(row), row)
+            if len(seen) == n_clusters:
+                return torch.from_numpy(np.stack(list(seen.values())))
+    raise UserError(
+        f"only {len(seen)} of {len(order)} channel maps are distinct, too few for {n_clusters} clusters; "
+        "give more varied images or a smaller K"
     )

@@ -51,20 +51,21 @@ def write_maps(path: str | os.PathLike, maps: Sequence[Tensor], meta: dict[str, 
     save_torch({**levels, "meta": meta}, path)
 
 
-def read_features(path: str | os.PathLike) -> tuple[list[Tensor], dict[str, Any]]:
+def read_features(path: str | os.PathLike, share: tuple[int, int] = (0, 1)) -> tuple[list[Tensor], dict[str, Any]]:
     """Reads sampled channel maps.
 
     Args:
         path: a file written by :func:`write_maps`, or an older one with (N, C, H, W) features.
+        share: (r, n) reads the r-th of n parts that follow one another.
 
     Returns:
-        per level the rows, (M, H_l, W_l) float32, and the file's meta (empty if it has none).
+        per level the rows, (M, H_l, W_l) float32, which stay in the file until they are used if it can be mapped; and
+        the file's meta (empty if it has none).
 
     Raises:
         UserError: missing, truncated, refused or wrongly shaped file, or values that are not finite.
     """
-    maps, meta = _read(path, "feature file", dims=(3, 4))
-    return [value.flatten(0, -3) for value in maps], meta
+    return _read(path, "feature file", dims=(3, 4), share=share)
 
 
 def read_prototypes(path: str | os.PathLike) -> list[Tensor]:
@@ -104,19 +105,21 @@ def read_sized_prototypes(path: str | os.PathLike) -> list[tuple[Tensor, Tensor]
     return [(level, torch.tensor(size, dtype=torch.float32)) for level, size in zip(maps, sizes, strict=True)]
 
 
-def _read(path: str | os.PathLike, what: str, dims: tuple[int, ...]) -> tuple[list[Tensor], dict[str, Any]]:
+def _read(
+    path: str | os.PathLike, what: str, dims: tuple[int, ...], share: tuple[int, int] = (0, 1)
+) -> tuple[list[Tensor], dict[str, Any]]:
     with torch.serialization.safe_globals(_NUMPY_PARTS):
-        content = load_torch(path, what)
+        content = load_torch(path, what, mmap=4 in dims)
     keys = list(content) if isinstance(content, dict) else []
     names = [f"feats{level}" for level in range(1, 1 + sum(str(key).startswith("feats") for key in keys))]
     if not names or not set(names) <= set(keys):
         held = f"the keys {sorted(map(str, keys))}" if keys else f"a {type(content).__name__}"
         raise UserError(f"{what} {path} holds {held}, expected feats1, feats2, feats3")
-    maps = [_as_maps(content[name], f"{name} of {what} {path}", dims) for name in names]
+    maps = [_as_maps(content[name], f"{name} of {what} {path}", dims, share) for name in names]
     return maps, content.get("meta") or {}
 
 
-def _as_maps(value: Any, what: str, dims: tuple[int, ...]) -> Tensor:
+def _as_maps(value: Any, what: str, dims: tuple[int, ...], share: tuple[int, int]) -> Tensor:
     if isinstance(value, list | tuple) and value and all(isinstance(item, Tensor | np.ndarray) for item in value):
         value = torch.stack([torch.as_tensor(item) for item in value])
     if isinstance(value, np.ndarray):
@@ -125,6 +128,8 @@ def _as_maps(value: Any, what: str, dims: tuple[int, ...]) -> Tensor:
         found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         axes = "(rows, height, width)" if dims == (3,) else "(rows, height, width) or (images, channels, height, width)"
         raise UserError(f"{what} is {found}, expected non-empty floating-point maps {axes}")
+    value = value.flatten(0, -3)
+    value = value[len(value) * share[0] // share[1] : len(value) * (share[0] + 1) // share[1]]
     if not torch.isfinite(value).all():
         raise UserError(f"{what} holds values that are not finite; extract again with a sound checkpoint")
     return value.detach().float()

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from ms2a.errors import UserError
-from ms2a.memory.clustering import _assign, _NearestCentroid, cluster_maps
+from ms2a.memory.clustering import _assign, cluster_maps
+from ms2a.memory.shared_rows import SharedRows
 
 
 def _blobs(n_blobs=5, rows_each=40, size=(3, 4), spread=0.05, seed=0):
@@ -93,7 +94,7 @@ def test_many_identical_rows_leave_no_cluster_empty():
 def test_an_empty_centroid_moves_to_the_farthest_row():
     rows = torch.tensor([0.0, 1.0, 2.0, 50.0]).view(4, 1)
     inertia = []
-    labels, _, centroids = _assign(_NearestCentroid(rows, "cpu"), torch.tensor([[1.0], [-90.0]]), inertia)
+    labels, _, centroids = _assign(SharedRows(rows), torch.tensor([[1.0], [-90.0]]), inertia)
     assert centroids.flatten().tolist() == [1.0, 50.0]
     assert labels.tolist() == [0, 0, 0, 1]
     assert inertia == [2.0]
@@ -101,7 +102,7 @@ def test_an_empty_centroid_moves_to_the_farthest_row():
 
 def test_rows_too_alike_are_refused():
     with pytest.raises(UserError, match="too alike to tell 2 clusters"):
-        _assign(_NearestCentroid(torch.ones(5, 1), "cpu"), torch.ones(2, 1), [])
+        _assign(SharedRows(torch.ones(5, 1)), torch.ones(2, 1), [])
 
 
 def test_nonsense_numbers_are_refused():
