@@ -22,7 +22,7 @@ from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.errors import UserError
 from ms2a.memory.files import features_path
-from ms2a.memory.sampling import UNIFORM
+from ms2a.memory.sampling import NORM
 from ms2a.models import foreground_mask
 from ms2a.models.style import STYLE_LAYERS, channel_statistics
 
@@ -51,7 +51,7 @@ def extract(
     workers: int = 2,
     strict: bool = False,
     prototype: str = "map",
-    sample_by: str = UNIFORM,
+    sample_by: str = NORM,
     launcher: str = "none",
     save_interval: float = DEFAULT_SAVE_INTERVAL,
 ) -> list[Path]:
@@ -109,7 +109,7 @@ def extract(
     name = f".{domain}.{prototype}.{rank}of{num_processes}.partial.pth"
     partial = Partial(Path(out_path, name), identity, save_interval)
     with one_line_worker_errors():
-        run.run(functools.partial(_add, model, dim, samples), workers, chosen, partial)
+        run.run(functools.partial(add_maps, model, dim, samples), workers, chosen, partial)
     run.gather(chosen)
     _check_found(img, run)
     meta = dict(
@@ -148,7 +148,7 @@ def _check_found(img: str | os.PathLike, run: SamplingRun) -> None:
 
 
 @torch.no_grad()
-def _add(
+def add_maps(
     model: nn.Module, dim: int | None, samples: Mapping[str, LevelSamples], names: Sequence[str], images: Tensor
 ) -> None:
     """Offers what the base detector sees in a batch; the adapter, if the config has one, stands behind the neck."""

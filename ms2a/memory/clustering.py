@@ -12,7 +12,7 @@ from ms2a.errors import UserError
 from ms2a.memory.shared_rows import SharedRows
 
 # Over all rows; the start is good enough for few.
-DEFAULT_ITERATIONS = 4
+DEFAULT_ITERATIONS = 3
 # Stop when an iteration lowers the inertia by less than this share of it.
 _TOLERANCE = 1e-5
 # The start: k-means++ and a few iterations over this many rows a centroid.

@@ -1,0 +1,74 @@
+"""Throughput of Stage I's extraction against the bare forward pass of backbone and neck over the same batches.
+
+Once over batches that are loaded already, which measures sampling, and once from JPEG files with processes that load
+them: on two cores these take from the network what they need.
+"""
+
+import functools
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from benchmarks.compare import parse_args, report, time_in_turn
+from benchmarks.detectors import PLAIN, random_detector
+from benchmarks.images import make_pictures
+from ms2a.apis.extract import DEFAULT_MAX_SAMPLES, DEFAULT_SAVE_INTERVAL, add_maps
+from ms2a.apis.image_batches import Batch, ImageBatches, memory_pipeline
+from ms2a.apis.resume import Partial
+from ms2a.apis.sampling import LevelSamples, SamplingRun
+from ms2a.datasets.image_folder import ImageFolderDataset
+from ms2a.memory.sampling import NORM
+
+CPU = torch.device("cpu")
+
+
+class LoadedBatches(ImageBatches):
+    """Batches that are in memory."""
+
+    def __init__(self, images: ImageFolderDataset, batch_size: int) -> None:
+        super().__init__(images, batch_size)
+        self.loaded: list[Batch] = [self[number] for number in range(len(self))]
+
+    def loader(self, numbers: range, workers: int, device: torch.device) -> list[Batch]:
+        """Those of the given numbers."""
+        return [self.loaded[number] for number in numbers]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measures."""
+    args = parse_args(__doc__, argv, images=200, batch=8, widen_factor=0.25, workers=2)
+    cfg, model = random_detector(PLAIN, args.widen_factor)
+    model.eval()
+    with tempfile.TemporaryDirectory() as folder:
+        images = ImageFolderDataset(make_pictures(Path(folder, "images"), args.images), memory_pipeline(cfg))
+        loaded = LoadedBatches(images, args.batch)
+
+        def forward() -> None:
+            with torch.no_grad():
+                for _, batch, _ in loaded.loaded:
+                    model.neck(model.backbone(batch))
+
+        def extract(batches: ImageBatches, workers: int) -> None:
+            samples = {"": LevelSamples(DEFAULT_MAX_SAMPLES, 0, NORM)}
+            partial = Partial(Path(folder, ".partial.pth"), {}, DEFAULT_SAVE_INTERVAL)
+            add = functools.partial(add_maps, model, None, samples)
+            SamplingRun(batches, samples, strict=False).run(add, workers, CPU, partial)
+
+        sides = [
+            forward,
+            lambda: extract(loaded, 0),
+            lambda: extract(ImageBatches(images, args.batch), args.workers),
+        ]
+        bare, in_memory, from_files = time_in_turn(sides, args.rounds)
+    more = dict(images_per_second=round(args.images / min(bare)), images=args.images, channels=cfg.channels)
+    report(
+        "Extraction from loaded batches, throughput to the forward pass", bare, in_memory, "≥ 0.9", args.results, **more
+    )
+    claim = f"Extraction from JPEG files, {args.workers} workers, throughput to the forward pass"
+    report(claim, bare, from_files, "none: loading shares the cores", args.results, **more)
+
+
+if __name__ == "__main__":
+    main()
