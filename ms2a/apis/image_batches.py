@@ -1,7 +1,6 @@
 """Batches of unlabelled images through a config's test pipeline, whole batches to each process."""
 
 import copy
-import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,7 +82,7 @@ class ImageBatches(Dataset):
             num_workers=workers,
             collate_fn=_as_it_is,
             pin_memory=device.type == "cuda",
-            worker_init_fn=_prepare_worker,
+            worker_init_fn=_one_opencv_thread,
         )
 
 
@@ -104,7 +103,6 @@ def _as_it_is(batch: Batch) -> Batch:
     return batch
 
 
-def _prepare_worker(worker: int) -> None:
-    cv2.setNumThreads(0)  # workers share the cores already
-    # A worker shares the memory it was forked from until it writes there, which looking for garbage does everywhere.
-    gc.freeze()
+def _one_opencv_thread(worker: int) -> None:
+    """Workers share the cores already."""
+    cv2.setNumThreads(0)

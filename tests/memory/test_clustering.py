@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ms2a.errors import UserError
-from ms2a.memory.clustering import _assign, cluster_maps
+from ms2a.memory.clustering import DEFAULT_ITERATIONS, _assign, cluster_maps
 from ms2a.memory.shared_rows import SharedRows
 
 
@@ -109,3 +109,23 @@ def test_nonsense_numbers_are_refused():
     for n_clusters, n_iter in ((0, 5), (3, 0)):
         with pytest.raises(UserError, match="at least 1"):
             cluster_maps(torch.rand(9, 2, 2), n_clusters, 0, n_iter)
+
+
+def test_a_row_of_weight_3_counts_as_three_rows():
+    rows = torch.rand(60, 2, 3, generator=torch.Generator().manual_seed(0))
+    weights = torch.randint(1, 4, (60,), generator=torch.Generator().manual_seed(1))
+    found = cluster_maps(rows, 5, seed=0, n_iter=100, weights=weights.float())
+    repeated = rows.repeat_interleave(weights, 0)
+    assert found.inertia[-1] == pytest.approx(_slow_inertia(repeated, found.centroids), rel=1e-5)
+    assert found.sizes.sum() == weights.sum()
+    labels = torch.cdist(repeated.flatten(1), found.centroids.flatten(1)).argmin(1)
+    for index, centroid in enumerate(found.centroids):
+        torch.testing.assert_close(repeated[labels == index].mean(dim=0), centroid, atol=1e-4, rtol=0)
+
+
+def test_a_start_from_few_rows_is_better_than_random_rows():
+    rows = _blobs(n_blobs=20, rows_each=200, spread=1.0)  # more rows than the start looks at
+    random = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:20]]
+    found = cluster_maps(rows, 20, seed=0)
+    assert len(found.inertia) <= 1 + DEFAULT_ITERATIONS
+    assert found.inertia[0] < 0.8 * _slow_inertia(rows, random)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ms2a.errors import UserError
-from ms2a.memory.sampling import ChannelMapSample, _permute_rows
+from ms2a.memory.sampling import ChannelMapSample, _permute_rows, row_weights
 
 CHANNELS, SIZE = 6, (2, 3)
 
@@ -147,3 +147,74 @@ def test_only_the_offered_maps_are_sampled():
     sample.add(["1", "2"], _maps(["1", "2"]), offered)
     assert sorted(sample.rows()[:, 0, 0].tolist()) == [100, 102]
     assert sample.num_seen == 2
+
+
+def _norm_sample(keys, max_rows=20, seed=0, batch=4):
+    sample = ChannelMapSample(max_rows, seed, 0, by="norm")
+    for start in range(0, len(keys), batch):
+        sample.add(keys[start : start + batch], _maps(keys[start : start + batch]) + 1)
+    return sample
+
+
+def test_by_norm_keeps_the_smallest_quotients_against_a_slow_reference():
+    sample = _norm_sample(KEYS)
+    quotients = []
+    for key in KEYS:
+        for channel, number in enumerate(sample._hash_channels(key, CHANNELS)):
+            value = 100.0 * int(key) + channel + 1
+            quotients.append((int(number) / 2**64 / (value * 6**0.5), value))
+    assert sample.rows()[:, 0, 0].tolist() == [value for _, value in sorted(quotients)[:20]]
+    assert sample.threshold == pytest.approx(sorted(quotients)[19][0])
+
+
+def test_by_norm_the_weighted_sum_is_unbiased():
+    """Over 300 seeds the weighted sums of ones and of values have the means of the whole set."""
+    everything = (_maps(KEYS) + 1)[:, :, 0, 0].double()
+    counts, sums = [], []
+    for seed in range(300):
+        sample = _norm_sample(KEYS, max_rows=40, seed=seed, batch=30)
+        rows = sample.rows()
+        weights = row_weights(rows, sample.threshold)
+        assert weights.min() >= 1
+        counts.append(float(weights.sum()))
+        sums.append(float((weights * rows[:, 0, 0]).sum()))
+    assert np.mean(counts) == pytest.approx(everything.numel(), rel=0.1)
+    assert np.mean(sums) == pytest.approx(float(everything.sum()), rel=0.05)
+
+
+def test_by_norm_shards_and_order_do_not_change_the_sample():
+    rows = _norm_sample(KEYS).rows()
+    first, second = _norm_sample(KEYS[11:]), _norm_sample(KEYS[:11])
+    first.merge(second)
+    assert torch.equal(first.rows(), rows)
+    assert torch.equal(_norm_sample(KEYS[::-1], batch=7).rows(), rows)
+
+
+def test_rows_of_a_sample_that_is_not_full_weigh_1_and_zeros_are_kept():
+    sample = ChannelMapSample(20, 0, 0, by="norm")
+    sample.add(["1"], torch.zeros(1, CHANNELS, *SIZE))
+    assert len(sample) == CHANNELS
+    assert row_weights(sample.rows(), sample.threshold).tolist() == [1.0] * CHANNELS
+
+
+@pytest.mark.parametrize("max_rows", [0, 20])
+def test_a_restored_sample_goes_on_as_the_saved_one(max_rows, tmp_path):
+    sample = _sample(KEYS[:15], max_rows)
+    torch.save(sample.state(), tmp_path / "state.pth")
+    again = ChannelMapSample(max_rows, 0, 0).restore(torch.load(tmp_path / "state.pth", weights_only=True))
+    for key in KEYS[15:]:
+        again.add([key], _maps([key]))
+    whole = _sample(KEYS, max_rows)
+    assert torch.equal(again.rows(), whole.rows())
+    assert again.num_seen == whole.num_seen
+
+
+def test_a_file_of_a_sample_is_no_larger_than_its_rows(tmp_path):
+    sample = _sample(KEYS[:2], max_rows=100_000)
+    torch.save(sample.rows(), tmp_path / "rows.pth")
+    assert (tmp_path / "rows.pth").stat().st_size < 4096
+
+
+def test_a_sample_that_no_machine_can_hold_is_refused():
+    with pytest.raises(UserError, match="give a smaller --max-samples"):
+        ChannelMapSample(10**13, 0, 0).add(["1"], _maps(["1"]))

@@ -1,0 +1,103 @@
+"""Stage I's clustering against mini-batch k-means, and what sampling costs.
+
+The rows are the neck maps of rendered pictures of indus_synth and of their mirror images; the detector's weights are
+random, its batch norms fitted to the pictures. Mini-batch k-means as the authors' release uses it, 100 batches of 4,096
+rows, draws them from all rows; ours clusters the default sample. Inertia is always that of all rows.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import torch
+from torch import Tensor, nn
+
+from benchmarks.compare import parse_args, report, time_in_turn
+from benchmarks.detectors import PLAIN, random_detector
+from ms2a.apis.extract import DEFAULT_MAX_SAMPLES
+from ms2a.datasets.indus_synth import Sizes, make_benchmark
+from ms2a.memory.clustering import cluster_maps
+from ms2a.memory.sampling import NORM, ChannelMapSample, row_weights
+from ms2a.memory.shared_rows import SharedRows
+
+CHANNELS, BATCH = 128, 8
+FEW = Sizes(train=280, val=1, pool=10, unlabelled=1, test=1, shots=(10,), split_seeds=1)
+
+
+def neck_maps(num_images: int) -> list[Tensor]:
+    """All rows of each level, (M, H, W), an image after the other."""
+    model = random_detector(PLAIN, 0.25, channels=CHANNELS)[1]
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        make_benchmark(folder, seed=0, sizes=FEW)
+        files = sorted(Path(folder).rglob("*.jpg"))[:num_images]
+        pictures = torch.stack([torch.from_numpy(cv2.imread(str(path))).permute(2, 0, 1) for path in files])
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None  # the mean over all batches
+        model.train()
+        for batch in pictures[::4].split(BATCH):
+            model.neck(model.backbone(batch.float()))
+        model.eval()
+        both = torch.cat([pictures, pictures.flip(3)])
+        found = [model.neck(model.backbone(batch.float())) for batch in both.split(BATCH)]
+    return [torch.cat([level.flatten(0, 1) for level in levels]) for levels in zip(*found, strict=True)]
+
+
+def draw(rows: Tensor, level: int) -> ChannelMapSample:
+    """The sample that extraction would draw."""
+    sample = ChannelMapSample(DEFAULT_MAX_SAMPLES, 0, level, NORM)
+    for number, maps in enumerate(rows.split(CHANNELS)):
+        sample.add([str(number)], maps[None])
+    return sample
+
+
+def mini_batch_kmeans(rows: Tensor, n_clusters: int, seed: int, batch: int = 4096, n_iter: int = 100) -> Tensor:
+    """Centroids (K, D) of rows (M, D): each batch moves them by as much as it adds to what they have seen."""
+    generator = torch.Generator().manual_seed(seed)
+    centroids = rows[torch.randperm(len(rows), generator=generator)[:n_clusters]].clone()
+    seen = torch.zeros(n_clusters)
+    for _ in range(n_iter):
+        drawn = rows[torch.randint(len(rows), (batch,), generator=generator)]
+        labels = torch.cdist(drawn, centroids).argmin(1)
+        counts = torch.bincount(labels, minlength=n_clusters).float()
+        seen += counts
+        sums = torch.zeros_like(centroids).index_add_(0, labels, drawn)
+        centroids += (sums - counts[:, None] * centroids) / seen.clamp(min=1)[:, None]
+    return centroids
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measures level by level, each round with another seed."""
+    args = parse_args(__doc__, argv, images=280, clusters=100)
+    for level, maps in enumerate(neck_maps(args.images)):
+        sample = draw(maps, level)
+        sampled, weights = sample.rows(), row_weights(sample.rows(), sample.threshold)
+        flat = SharedRows(maps.flatten(1))
+        # The round that is not counted comes first.
+        seeds = [iter([0, *range(args.rounds)]) for _ in range(2)]
+        centroids: list[list[Tensor]] = [[], []]
+
+        def ours() -> None:
+            found = cluster_maps(sampled, args.clusters, next(seeds[0]), weights=weights)  # noqa: B023
+            centroids[0].append(found.centroids.flatten(1))  # noqa: B023
+
+        def released() -> None:
+            centroids[1].append(mini_batch_kmeans(flat.rows, args.clusters, next(seeds[1])))  # noqa: B023
+
+        times = time_in_turn([ours, released], args.rounds)
+        inertia = [[float(flat.nearest(each)[1].sum()) for each in side[1:]] for side in centroids]
+        everything = [cluster_maps(maps, args.clusters, seed).inertia[-1] for seed in range(args.rounds)]
+        name, more = f"level {level + 1}", dict(rows=len(maps), values=flat.rows.shape[1], clusters=args.clusters)
+        report(
+            f"Clustering, {name}, time of mini-batch k-means to ours", times[1], times[0], "≥ 4", args.results, **more
+        )
+        report(
+            f"Clustering, {name}, inertia to mini-batch k-means", inertia[0], inertia[1], "≤ 1", args.results, **more
+        )
+        claim = f"Clustering, {name}, inertia of the sample to all rows"
+        report(claim, inertia[0], everything, "≤ 1.01", args.results, **more)
+
+
+if __name__ == "__main__":
+    main()
