@@ -111,7 +111,8 @@ def extract(
     with one_line_worker_errors():
         run.run(functools.partial(add_maps, model, dim, samples), workers, chosen, partial)
     run.gather(chosen)
-    _check_found(img, run)
+    if rank == 0:
+        _check_found(img, run)
     meta = dict(
         domain=domain,
         prototype=prototype,

@@ -10,7 +10,7 @@ from mmcv import Config
 from mmcv.parallel import DataContainer
 from mmdet.datasets import replace_ImageToTensor
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ms2a.apis.datasets import pipelines
 from ms2a.datasets.image_folder import ImageFolderDataset
@@ -96,7 +96,7 @@ def _stack(names: Sequence[str], images: Sequence[Tensor]) -> Tensor | None:
             f"image {names[odd]} leaves the test pipeline at {found}, {names[0]} at {first}; "
             "pad to one size in the config"
         )
-    return torch.stack(images)
+    return default_collate(list(images))  # a worker stacks them in the memory that it hands them over in
 
 
 def _as_it_is(batch: Batch) -> Batch:
