@@ -35,8 +35,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--sample-by",
         choices=(UNIFORM, NORM),
-        default=NORM,
-        help="norm: maps that weigh more in k-means get in more often and stand for fewer maps; default norm",
+        default=UNIFORM,
+        help="norm: maps that weigh more in k-means get in more often and stand for fewer maps; default uniform",
     )
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes were started")
     parser.add_argument(

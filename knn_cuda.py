@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ms2a.apis.cluster import cluster_domains
 from ms2a.engine.distributed import LAUNCHERS, leave_process_group
-from ms2a.errors import run_main
+from ms2a.errors import run_main, seed
 from ms2a.memory.clustering import DEFAULT_ITERATIONS
 
 
@@ -19,7 +19,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--n-iter", type=int, default=DEFAULT_ITERATIONS, help="iterations at most; default %(default)s"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the starting centroids; default 0")
+    parser.add_argument("--seed", type=seed, default=0, help="of the starting centroids; default 0")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU if there is one and faiss can use it")
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes were started")
     return parser.parse_args(argv)

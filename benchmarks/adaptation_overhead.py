@@ -1,26 +1,32 @@
 """What the memory costs: a training step and inference of MS2A against the plain detector of the same size.
 
-Both sides see the same images, at the embedded benchmark's size and at 320x320. The module's work is nearly the same at
-every image size, the detector's grows with it. A training step is forward, losses, backward, gradient clipping,
-optimizer step and moving average. ``--profile 1`` prints where the time of a step goes instead.
+Both sides see the same images: the small detector at the embedded benchmark's size, YOLOX-S and X at 640x640. The
+module reads 100 windows a level whatever the image size, so its share falls as the detector's work grows. A training
+step is forward, losses, backward, gradient clipping, optimizer step and moving average. ``--profile 1`` prints where it
+goes instead.
 """
 
-from argparse import Namespace
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 from mmcv.runner import build_optimizer
-from torch import Tensor, nn
+from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.compare import parse_args, report, time_in_turn
 from benchmarks.detectors import MS2A, PLAIN, random_detector
 from ms2a.engine import MemoryEMAHook
+from ms2a.engine.fast_inference import speed_up
 
 BOXES_PER_IMAGE = 8
-SIZES_HW = ((128, 320), (320, 320))
+# Name, width and depth of the detector, height and width of the images, images at once.
+CASES = (
+    ("small detector", 0.25, 0.33, (128, 320), 8),
+    ("YOLOX-S", 0.5, 0.33, (640, 640), 2),
+    ("YOLOX-X", 1.25, 1.33, (640, 640), 1),
+)
 
 
 def batch_of(images: int, height: int, width: int) -> dict:
@@ -38,9 +44,9 @@ def batch_of(images: int, height: int, width: int) -> dict:
     )
 
 
-def training_step(config: str, width: float, batch: dict) -> Callable[[], None]:
+def training_step(config: str, width: float, depth: float, batch: dict) -> Callable[[], None]:
     """A function that does one step of training, the moving average's included."""
-    cfg, model = random_detector(config, width)
+    cfg, model = random_detector(config, width, size_hw=tuple(batch["img"].shape[2:]), depth=depth)
     optimizer = build_optimizer(model.train(), cfg.optimizer)
     average, runner = MemoryEMAHook(momentum=0.02), SimpleNamespace(model=model, iter=0)
     average.before_run(runner)
@@ -57,22 +63,20 @@ def training_step(config: str, width: float, batch: dict) -> Callable[[], None]:
     return step
 
 
-def inference(config: str, width: float, batch: dict, at_once: int) -> Callable[[], None]:
-    """A function that finds boxes in all images of the batch, some at once."""
-    model = random_detector(config, width)[1].eval()
+def inference(config: str, width: float, depth: float, batch: dict) -> Callable[[], None]:
+    """A function that finds boxes in all images of the batch."""
+    model = random_detector(config, width, size_hw=tuple(batch["img"].shape[2:]), depth=depth)[1].eval()
     # As many candidates for NMS on both sides, about as many as a trained detector has: the coarsest level's cells.
     for predictors in (model.bbox_head.multi_level_conv_cls, model.bbox_head.multi_level_conv_obj):
         for level, bias in enumerate((-8.0, -8.0, 8.0)):
             nn.init.zeros_(predictors[level].weight)
             nn.init.constant_(predictors[level].bias, bias)
-    groups: list[tuple[Tensor, list]] = list(
-        zip(batch["img"].split(at_once), [batch["img_metas"][i : i + at_once] for i in range(0, len(batch["img"]), at_once)], strict=True)
-    )
+
+    speed_up(model)  # as tools/test.py and tools/inference.py do
 
     def run() -> None:
         with torch.no_grad():
-            for images, metas in groups:
-                model(return_loss=False, rescale=False, img=[images], img_metas=[metas])
+            model(return_loss=False, rescale=False, img=[batch["img"]], img_metas=[batch["img_metas"]])
 
     return run
 
@@ -88,24 +92,19 @@ def print_profile(step: Callable[[], None]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measures, or profiles."""
-    args = parse_args(__doc__, argv, batch=8, widen_factor=0.25, profile=0)
-    for height, width in SIZES_HW:
-        batch = batch_of(args.batch, height, width)
-        sides = [training_step(config, args.widen_factor, batch) for config in (MS2A, PLAIN)]
-        if args.profile:
-            for step in sides:
-                print_profile(step)
-            continue
-        compare(f"Training step at {height}x{width}", sides, "≤ 1.15", args)
-        for at_once in (1, args.batch):
-            sides = [inference(config, args.widen_factor, batch, at_once) for config in (MS2A, PLAIN)]
-            compare(f"Inference by {at_once} at {height}x{width}", sides, "≤ 1.03", args)
-
-
-def compare(what: str, sides: Sequence[Callable[[], None]], goal: str, args: Namespace) -> None:
-    """Times both sides in turn, twice a round because one call is short, and reports the ratio."""
-    ours, plain = time_in_turn([lambda side=side: [side(), side()] for side in sides], args.rounds)
-    report(f"{what}, MS2A to plain", ours, plain, goal, args.results, images=args.batch)
+    args = parse_args(__doc__, argv, profile=0)
+    for name, width, depth, size_hw, images in CASES:
+        batch = batch_of(images, *size_hw)
+        for what, make, goal in (("Training step", training_step, "≤ 1.15"), ("Inference", inference, "≤ 1.03")):
+            sides = [make(config, width, depth, batch) for config in (MS2A, PLAIN)]
+            if args.profile:
+                for side in sides:
+                    print_profile(side)
+                continue
+            ours, plain = time_in_turn(sides, args.rounds)
+            size = "{}x{}".format(*size_hw)
+            claim = f"{what}, {name} at {size}, MS2A to plain"
+            report(claim, ours, plain, goal, args.results, images=images)
 
 
 if __name__ == "__main__":

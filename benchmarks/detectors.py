@@ -14,15 +14,22 @@ PLAIN, MS2A = CONFIGS.format("base"), CONFIGS.format("t1_10_pretrain_mom_ft")
 
 
 def random_detector(
-    config: str, width: float = 0.25, seed: int = 0, channels: int | None = None
+    config: str,
+    width: float = 0.25,
+    seed: int = 0,
+    channels: int | None = None,
+    size_hw: tuple[int, int] = (128, 320),
+    depth: float = 0.33,
 ) -> tuple[Config, nn.Module]:
-    """A config of the embedded benchmark at another width, and its detector; a memory gets random prototypes.
+    """A config of the embedded benchmark at another size, and its detector; a memory gets random prototypes.
 
-    ``channels`` are the neck's, if they are not to follow from the width.
+    ``channels`` are the neck's, if they are not to follow from the width. Training stays at one image size.
     """
     in_channels = [int(width * each) for each in (256, 512, 1024)]
     sizes = dict(channels=channels or in_channels[0], neck_in_channels=in_channels, c5_channels=in_channels[-1])
-    cfg = load_config(config, dict(widen_factor=width, **sizes))
+    one_size = dict(image_size=size_hw, random_size_range=(size_hw[0] // 32,) * 2)
+    scale = dict(widen_factor=width, deepen_factor=depth, num_csp_blocks=round(3 * depth))
+    cfg = load_config(config, {**scale, **sizes, **one_size})
     for name in ("mmcv", "mmdet"):  # they tell how each layer was initialised
         logging.getLogger(name).setLevel(logging.WARNING)
     torch.manual_seed(seed)

@@ -19,7 +19,7 @@ from ms2a.apis.image_batches import Batch, ImageBatches, memory_pipeline
 from ms2a.apis.resume import Partial
 from ms2a.apis.sampling import LevelSamples, SamplingRun
 from ms2a.datasets.image_folder import ImageFolderDataset
-from ms2a.memory.sampling import NORM
+from ms2a.memory.sampling import UNIFORM
 
 CPU = torch.device("cpu")
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                     model.neck(model.backbone(batch))
 
         def extract(batches: ImageBatches, workers: int) -> None:
-            samples = {"": LevelSamples(DEFAULT_MAX_SAMPLES, 0, NORM)}
+            samples = {"": LevelSamples(DEFAULT_MAX_SAMPLES, 0, UNIFORM)}
             partial = Partial(Path(folder, ".partial.pth"), {}, DEFAULT_SAVE_INTERVAL)
             add = functools.partial(add_maps, model, None, samples)
             SamplingRun(batches, samples, strict=False).run(add, workers, CPU, partial)

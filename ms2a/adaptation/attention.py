@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -88,41 +87,8 @@ def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, num_heads: i
     def split(tokens: Tensor) -> Tensor:  # (B, T, C) -> (B, heads, T, C / heads)
         return tokens.unflatten(2, (num_heads, -1)).transpose(1, 2)
 
-    query, key, value = split(query), split(key), split(value)
-    # Measured where gradients are needed; without them, and from 16 channels on, torch's kernel is the faster one.
-    if query.requires_grad and query.device.type == "cpu" and query.shape[3] < 16:
-        attended = _NarrowAttention.apply(query, key, value)
-    else:
-        attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+    attended = F.scaled_dot_product_attention(split(query), split(key), split(value), scale=1.0)
     return attended.transpose(1, 2).flatten(2)
-
-
-class _NarrowAttention(torch.autograd.Function):
-    """softmax(Q Kᵀ) V for heads of few channels, every product ordered so that its result is wide.
-
-    Matrix libraries take three to six times as long for a product whose result has as few columns as a head has
-    channels, which are torch's own order and its fused kernel on a CPU.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """(B, heads, T, d), (B, heads, S, d), (B, heads, S, d) → (B, heads, T, d)."""
-        weights = (query @ key.mT).softmax(dim=3)
-        ctx.save_for_backward(query, key, value, weights)
-        return _narrow_product(weights, value)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients of the three arguments."""
-        query, key, value, weights = ctx.saved_tensors
-        grad_logits = torch._softmax_backward_data(grad @ value.mT, weights, 3, weights.dtype)
-        grad_key, grad_value = _narrow_product(grad_logits.mT, query), _narrow_product(weights.mT, grad)
-        return _narrow_product(grad_logits, key), grad_key, grad_value
-
-
-def _narrow_product(wide: Tensor, narrow: Tensor) -> Tensor:
-    """``wide @ narrow``, computed as (narrowᵀ wideᵀ)ᵀ."""
-    return (narrow.mT.contiguous() @ wide.mT).mT
 
 
 class TokenMLP(nn.Module):

@@ -11,8 +11,7 @@ from tqdm import tqdm
 from ms2a.errors import UserError
 from ms2a.memory.shared_rows import SharedRows
 
-# Over all rows; the start is good enough for few.
-DEFAULT_ITERATIONS = 3
+DEFAULT_ITERATIONS = 25
 # Stop when an iteration lowers the inertia by less than this share of it.
 _TOLERANCE = 1e-5
 # The start: k-means++ and a few iterations over this many rows a centroid.

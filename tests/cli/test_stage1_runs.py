@@ -186,7 +186,7 @@ def test_a_damaged_state_is_told_and_not_used(folder, tmp_path, broken_images, c
 
 
 def test_a_sample_by_norm_clusters_into_files_that_a_memory_takes(folder, tmp_path):
-    extract(_arguments(folder, tmp_path))
+    extract(_arguments(folder, tmp_path, "--sample-by", "norm"))
     cluster(["--fea_root_path", tmp_path, "--n_clusters", 5, "--depart", "night", "--device", "cpu"])
     sizes = torch.load(tmp_path / "night_cluster.pth")["meta"]["cluster_sizes"]
     rows, meta = read_features(tmp_path / "night.pth")
