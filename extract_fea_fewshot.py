@@ -29,7 +29,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the sample; default 0")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU if there is one")
-    parser.add_argument("--workers", type=int, default=2, help="processes that load images; default 2")
+    parser.add_argument("--workers", type=int, default=2, help="threads that load images; default 2")
     parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")
     parser.add_argument("--prototype", choices=list(KINDS), default="map", help="what is sampled; default map")
     parser.add_argument(

@@ -1,6 +1,6 @@
 """Throughput of Stage I's extraction against the bare forward pass of backbone and neck over the same batches.
 
-Once over batches that are loaded already, which measures sampling, and once from JPEG files with processes that load
+Once over batches that are loaded already, which measures sampling, and once from JPEG files with threads that load
 them: on two cores these take from the network what they need.
 """
 
@@ -31,14 +31,14 @@ class LoadedBatches(ImageBatches):
         super().__init__(images, batch_size)
         self.loaded: list[Batch] = [self[number] for number in range(len(self))]
 
-    def loader(self, numbers: range, workers: int, device: torch.device) -> list[Batch]:
+    def load(self, numbers: range, workers: int, device: torch.device) -> list[Batch]:
         """Those of the given numbers."""
         return [self.loaded[number] for number in numbers]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measures."""
-    args = parse_args(__doc__, argv, images=200, batch=8, widen_factor=0.25, workers=2)
+    args = parse_args(__doc__, argv, images=400, batch=8, widen_factor=0.5, workers=2)
     cfg, model = random_detector(PLAIN, args.widen_factor)
     model.eval()
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     report(
         "Extraction from loaded batches, throughput to the forward pass", bare, in_memory, "≥ 0.9", args.results, **more
     )
-    claim = f"Extraction from JPEG files, {args.workers} workers, throughput to the forward pass"
+    claim = f"Extraction from JPEG files, {args.workers} loading threads, throughput to the forward pass"
     report(claim, bare, from_files, "none: loading shares the cores", args.results, **more)
 
 

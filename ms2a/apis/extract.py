@@ -16,7 +16,6 @@ from ms2a.apis.image_batches import ImageBatches, memory_pipeline
 from ms2a.apis.model import build_model
 from ms2a.apis.resume import Partial, file_identity, warn
 from ms2a.apis.sampling import LevelSamples, SamplingRun
-from ms2a.apis.train import one_line_worker_errors
 from ms2a.artefacts import provenance
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.engine.distributed import choose_device, init_distributed
@@ -75,7 +74,7 @@ def extract(
         max_samples: channel maps (or vectors, of each file) to keep per level; 0 keeps all.
         seed: of the sample.
         device: ``"cpu"``, ``"cuda"``, …; default: a GPU if there is one.
-        workers: processes that load images; 0 loads in this one.
+        workers: threads that load images ahead; 0 loads none ahead.
         strict: stop at an unreadable image instead of skipping it.
         prototype: ``"map"``, ``"vector"`` or ``"style"``: what will be clustered.
         sample_by: see :class:`ms2a.memory.sampling.ChannelMapSample`.
@@ -108,8 +107,7 @@ def extract(
     )
     name = f".{domain}.{prototype}.{rank}of{num_processes}.partial.pth"
     partial = Partial(Path(out_path, name), identity, save_interval)
-    with one_line_worker_errors():
-        run.run(functools.partial(add_maps, model, dim, samples), workers, chosen, partial)
+    run.run(functools.partial(add_maps, model, dim, samples), workers, chosen, partial)
     run.gather(chosen)
     if rank == 0:
         _check_found(img, run)

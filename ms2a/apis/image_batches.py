@@ -1,7 +1,9 @@
 """Batches of unlabelled images through a config's test pipeline, whole batches to each process."""
 
 import copy
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
@@ -10,12 +12,13 @@ from mmcv import Config
 from mmcv.parallel import DataContainer
 from mmdet.datasets import replace_ImageToTensor
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ms2a.apis.datasets import pipelines
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.errors import UserError
 
+# That each thread may load before the first of them is used.
+BATCHES_AHEAD = 2
 # Names and (B, 3, H, W) float32 images of what could be read, paths of what could not.
 Batch = tuple[list[str], Tensor | None, list[str]]
 
@@ -44,7 +47,7 @@ def first_view(result: dict[str, Any]) -> Tensor:
     return image.data if isinstance(image, DataContainer) else image
 
 
-class ImageBatches(Dataset):
+class ImageBatches:
     """The batches of a set of images, in its order.
 
     Args:
@@ -67,23 +70,35 @@ class ImageBatches(Dataset):
         names = [self.images.names[index] for index, result in zip(indices, results, strict=True) if result is not None]
         return names, _stack(names, [first_view(result) for result in results if result is not None]), unreadable
 
-    def loader(self, numbers: range, workers: int, device: torch.device) -> DataLoader:
-        """Loads batches.
+    def load(self, numbers: Sequence[int], workers: int, device: torch.device) -> Iterator[Batch]:
+        """Loads batches, some ahead of what is asked for.
+
+        By threads, not by processes: OpenCV decodes and resizes without holding Python's lock, and memory stays what it
+        is, where processes forked from this one would each turn more and more of its pages into copies of their own.
 
         Args:
             numbers: which.
-            workers: processes that load; 0 loads in this one.
+            workers: threads that load; 0 loads when asked.
             device: where the images will go.
         """
-        return DataLoader(
-            self,
-            batch_size=None,
-            sampler=numbers,
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            pin_memory=device.type == "cuda",
-            worker_init_fn=_one_opencv_thread,
-        )
+        if not workers:
+            yield from (self[number] for number in numbers)
+            return
+        cv2.setNumThreads(0)  # the threads share the cores already
+        pool, waiting = ThreadPoolExecutor(workers), deque()
+        try:
+            for number in numbers:
+                waiting.append(pool.submit(self._pinned if device.type == "cuda" else self.__getitem__, number))
+                if len(waiting) > BATCHES_AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _pinned(self, number: int) -> Batch:
+        names, images, unreadable = self[number]
+        return names, None if images is None else images.pin_memory(), unreadable
 
 
 def _stack(names: Sequence[str], images: Sequence[Tensor]) -> Tensor | None:
@@ -96,13 +111,4 @@ def _stack(names: Sequence[str], images: Sequence[Tensor]) -> Tensor | None:
             f"image {names[odd]} leaves the test pipeline at {found}, {names[0]} at {first}; "
             "pad to one size in the config"
         )
-    return default_collate(list(images))  # a worker stacks them in the memory that it hands them over in
-
-
-def _as_it_is(batch: Batch) -> Batch:
-    return batch
-
-
-def _one_opencv_thread(worker: int) -> None:
-    """Workers share the cores already."""
-    cv2.setNumThreads(0)
+    return torch.stack(list(images))

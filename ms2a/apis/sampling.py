@@ -1,6 +1,5 @@
 """One pass over a domain's images that fills samples: in one process or several, in one go or in parts."""
 
-import gc
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -82,7 +81,7 @@ class SamplingRun:
 
         Args:
             add: takes the names and (B, 3, H, W) images of a batch, and offers to the samples what is seen in them.
-            workers: processes that load images.
+            workers: threads that load images.
             device: where the images go.
             partial: where the state is saved.
 
@@ -95,17 +94,14 @@ class SamplingRun:
         total, size = len(self.batches.images), self.batches.batch_size
         share = -(-total // num_processes) if num_processes > 1 else total
         first = min(self._done * size, share)
-        # Workers share this process's memory until one of them writes there, which looking for garbage does everywhere.
-        gc.freeze()
         with tqdm(total=share, initial=first, desc="extracting", unit="image", disable=rank > 0) as bar:
-            for names, images, unreadable in self.batches.loader(numbers[self._done :], workers, device):
+            for names, images, unreadable in self.batches.load(numbers[self._done :], workers, device):
                 self._skip(unreadable)
                 if images is not None:
                     add(names, images.to(device, non_blocking=True))
                 self._done += 1
                 partial.save_if_due(self._state)
                 bar.update(len(names) + len(unreadable))
-        gc.unfreeze()
 
     def gather(self, device: torch.device) -> None:
         """Brings what all processes sampled and skipped together in the first."""
