@@ -53,7 +53,9 @@ def comparison_sheet(
     for index in chosen:
         info = coco["images"][index]
         image = cv2.imread(str(root / test_set["img_prefix"] / info["file_name"]))
-        pictures = [draw_detections(image, column[info["id"]], classes, score_thr) for column in columns]
+        found = [column[info["id"]] for column in columns]
+        pictures = [draw_detections(image, boxes, classes, score_thr) for boxes in found[:-1]]
+        pictures.append(draw_detections(image, found[-1], classes, with_scores=False))
         height = round(width * image.shape[0] / image.shape[1])
         pictures = [cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) for picture in pictures]
         rows.append(_beside(pictures))

@@ -11,7 +11,11 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_detections(
-    image: np.ndarray, detections: Sequence[np.ndarray], classes: Sequence[str], score_thr: float = 0.3
+    image: np.ndarray,
+    detections: Sequence[np.ndarray],
+    classes: Sequence[str],
+    score_thr: float = 0.3,
+    with_scores: bool = True,
 ) -> np.ndarray:
     """Draws the boxes of an image with class and score, the best on top.
 
@@ -20,6 +24,7 @@ def draw_detections(
         detections: for each class (N, 5) float: x1, y1, x2, y2 in pixels and a score in 0–1, mmdet's result format.
         classes: class names.
         score_thr: boxes with lower scores are left out.
+        with_scores: write the score behind the class; the ground truth has none.
 
     Returns:
         (H', W', 3) uint8, BGR; a small image is enlarged by a whole factor, so that labels can be read.
@@ -33,7 +38,8 @@ def draw_detections(
         colour = class_colour(label)
         x1, y1, x2, y2 = (int(round(float(value) * scale)) for value in box[:4])
         cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, thickness)
-        _label(canvas, f"{classes[label]} {box[4]:.2f}", (x1, y1), colour, size)
+        text = f"{classes[label]} {box[4]:.2f}" if with_scores else classes[label]
+        _label(canvas, text, (x1, y1), colour, size)
     return canvas
 
 

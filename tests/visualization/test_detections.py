@@ -36,3 +36,13 @@ def test_labels_stay_inside_the_image():
 
 def test_small_images_are_enlarged_by_a_whole_factor():
     assert draw_detections(IMAGE[:60, :100], detections([10, 10, 50, 50, 0.9]), ["bolt", "nut"]).shape == (300, 500, 3)
+
+
+def test_the_ground_truth_has_no_scores():
+    box = detections([200, 300, 400, 450, 1.0])
+    ends = []
+    for with_scores in (True, False):
+        picture = draw_detections(IMAGE, box, ["bolt", "nut"], with_scores=with_scores)
+        picture[299:] = 90  # leaves the label
+        ends.append(changed(picture)[:, 1].max())
+    assert ends[0] > ends[1] > 200
