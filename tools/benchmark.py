@@ -30,6 +30,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--results", type=Path, help="JSON lines; default WORK_DIR/results.jsonl")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once; the cores are divided among them")
     parser.add_argument("--device", help="cpu, cuda, …; default: a GPU if there is one")
+    parser.add_argument("--keep", action="store_true", help="leave runs alone that a former version has done")
     parser.add_argument("--report", action="store_true", help="only make tables and plots of --results, beside it")
     return parser.parse_args(argv)
 
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for task in args.tasks
             for method in args.methods
         ]
-        run_benchmark(runs, args.work_dir, results, args.jobs, args.device)
+        run_benchmark(runs, args.work_dir, results, args.jobs, args.device, args.keep)
     print(write_report(read_results(results), results.parent))
 
 

@@ -25,11 +25,13 @@ def run_benchmark(
     results: Path,
     jobs: int = 1,
     device: str | None = None,
+    keep: bool = False,
     say: Callable[..., None] = print,
 ) -> None:
     """Does all runs that are not done yet and writes one line of JSON for each into ``results``.
 
-    A run is done if the file has its line with the same config; its checkpoints need not be there.
+    A run is done if the file has its line with the same config; its checkpoints need not be there. With ``keep`` any
+    line of the run will do: a new version that changes configs but not what they mean should not cost hours.
 
     Args:
         runs: which, in the order in which they start.
@@ -37,6 +39,7 @@ def run_benchmark(
         results: file of JSON lines; lines of other runs are kept.
         jobs: runs at once; the CPU's cores are divided among them.
         device: ``"cpu"``, ``"cuda"``, … or None for a GPU if there is one.
+        keep: leave a run alone if it has a line, whatever config made it.
         say: where progress is told.
 
     Raises:
@@ -45,7 +48,9 @@ def run_benchmark(
     prepared = [prepare_run(run, work_dir, device) for run in runs]
     known = {_key(line): line["config_sha256"] for line in read_results(results)} if results.exists() else {}
     wanted = len(prepared)
-    prepared = [item for item in prepared if known.get(item.key) != item.config_sha256]
+    prepared = [
+        item for item in prepared if item.key not in known or not (keep or known[item.key] == item.config_sha256)
+    ]
     say(f"{wanted - len(prepared)} of {wanted} runs have their line in {results}")
     if not prepared:
         return

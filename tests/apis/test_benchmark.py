@@ -121,6 +121,16 @@ def test_a_run_with_its_line_is_done_wherever_the_folder_is(tmp_path):
     assert said == [f"1 of 1 runs have their line in {results}"]
 
 
+def test_a_line_of_another_config_counts_if_asked_to(tmp_path):
+    item = prepare(tmp_path, method="joint")
+    results, said = tmp_path / "results.jsonl", []
+    _keep(dict(line("joint", 1, 50.0), task=item.key[0], shots=item.key[1], config_sha256="another"), results)
+    run_benchmark([item.run], tmp_path, results, keep=True, say=lambda text, **_: said.append(text))
+    assert said == [f"1 of 1 runs have their line in {results}"]
+    with pytest.raises(StopIteration):  # the first thing said is that there is something to do
+        run_benchmark([item.run], tmp_path, results, say=lambda text, **_: next(iter([])) if "0 of 1" in text else None)
+
+
 def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(UserError, match="unknown method 'magic'; known: adabn, adversarial"):
         prepare(tmp_path, method="magic")
