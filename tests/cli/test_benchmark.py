@@ -40,7 +40,7 @@ def test_runs_are_lines_that_are_not_done_twice_and_make_a_report(tmp_path):
         assert (line["task"], line["shots"], line["kind"]) == ("line_b", 3, "baseline")
         assert set(line["metrics"]) == {"target mAP", "target mAP_50", "source mAP", "source mAP_50"}
         assert line["peak_mib"] > 100 and line["provenance"]["versions"]["torch"]
-    assert "### line_b, 3 annotated images, 2 seeds" in first.stdout
+    assert "### line_b, 3 annotated images\n" in first.stdout
     assert (tmp_path / "work" / "line_b_3.png").exists()
 
     checkpoint = tmp_path / "work" / "task" / "seed2" / "base" / "latest.pth"
