@@ -4,4 +4,5 @@ _base_ = "./ms2a_plus.py"
 
 title = "MS2A plus, learned tokens only"
 kind = "control"
+num_styles = None
 model = dict(adapter=dict(prototypes="none"), style=None)

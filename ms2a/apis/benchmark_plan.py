@@ -111,7 +111,8 @@ def prepare_run(run: Run, work_dir: Path, device: str | None = None) -> Prepared
     adaptation = _load(run, work_dir, device)
     source_training = adaptation.configs[SOURCE_TRAINING]
     variables = {key: source_training.get(key) for key in TASK_VARIABLES}
-    variables["source_train"] = {**variables["source_train"], "pipeline": "${source_pipeline}"}
+    for side in ("source", "target"):
+        variables[f"{side}_train"] = {**variables[f"{side}_train"], "pipeline": f"${{{side}_pipeline}}"}
     method = load_config(METHODS / f"{run.method}.py", variables=variables)
     variables["load_from"] = str(adaptation.checkpoint(BASE))
     shared = [replace(train_step(adaptation, BASE), after=())]
@@ -121,11 +122,12 @@ def prepare_run(run: Run, work_dir: Path, device: str | None = None) -> Prepared
         if method.get("swap_memories"):
             files = dict(zip(files, reversed(files.values()), strict=True))
         variables["memory_files"] = files
-    if method.model.get("style"):
-        steps, files = _memory(adaptation, method.num_styles, "style")
-        shared += steps
-        styled_after = adaptation.source if method.get("style_of_source") else adaptation.target
-        variables["style_file"] = files[f"{styled_after}_style"]
+    for kind in ("style", "colour"):
+        if count := method.get(f"num_{kind}s"):
+            steps, files = _memory(adaptation, count, kind)
+            shared += steps
+            domain = adaptation.source if method.get(f"{kind}_of_source") else adaptation.target
+            variables[f"{kind}_file"] = files[f"{domain}_{kind}"]
     options = {"checkpoint_config.interval": method.runner.max_epochs, "checkpoint_config.save_optimizer": False}
     if method.get("all_target_labels"):
         options["target_train.ann_file"] = "${target_pool}"

@@ -30,7 +30,9 @@ DEFAULT_MAX_SAMPLES = 256 * 100
 # Seconds between two saves of the state that an interrupted run goes on from.
 DEFAULT_SAVE_INTERVAL = 60.0
 # What a prototype is → the endings of the files' names.
-KINDS = {"map": ("",), "vector": ("_foreground", "_background"), "style": ("_style",)}
+KINDS = {"map": ("",), "vector": ("_foreground", "_background"), "style": ("_style",), "colour": ("_colour",)}
+# What a colour sample is taken of: the images as they are stored, which no detector has to see.
+COLOUR_PIPELINE = [dict(type="LoadImageFromFile"), dict(type="ColourQuantiles")]
 # A location is foreground where the base detector finds a box of at least this score.
 FOREGROUND_SCORE = 0.3
 
@@ -58,7 +60,8 @@ def extract(
 
     With ``prototype="vector"`` the sample is of feature vectors, one per location, in two files:
     ``DOMAIN_foreground.pth`` for locations inside a box that the detector finds, ``DOMAIN_background.pth`` for others.
-    With ``prototype="style"`` it is of channel statistics, one per image, see :class:`ms2a.models.StyleMemory`.
+    With ``prototype="style"`` it is of channel statistics, one per image, see :class:`ms2a.models.StyleMemory`, with
+    ``"colour"`` of colour quantiles, one per image, see :class:`ms2a.datasets.MemoryColour`.
 
     Several processes take turns at the batches of one, so that each batch is made of the same images as there.
 
@@ -76,7 +79,7 @@ def extract(
         device: ``"cpu"``, ``"cuda"``, …; default: a GPU if there is one.
         workers: threads that load images ahead; 0 loads none ahead.
         strict: stop at an unreadable image instead of skipping it.
-        prototype: ``"map"``, ``"vector"`` or ``"style"``: what will be clustered.
+        prototype: ``"map"``, ``"vector"``, ``"style"`` or ``"colour"``: what will be clustered.
         sample_by: see :class:`ms2a.memory.sampling.ChannelMapSample`.
         launcher: see :func:`ms2a.engine.distributed.init_distributed`.
         save_interval: seconds between two saves of the state that the same call, made again, goes on from.
@@ -94,7 +97,8 @@ def extract(
             f"batch size {batch_size}, {workers} workers, a save every {save_interval} s: expected at least 1, 0 and 0"
         )
     chosen = init_distributed(launcher, choose_device(device))
-    dataset = ImageFolderDataset(img, memory_pipeline(cfg), img_root, domain)
+    pipeline = COLOUR_PIPELINE if prototype == "colour" else memory_pipeline(cfg)
+    dataset = ImageFolderDataset(img, pipeline, img_root, domain)
     model = build_model(cfg, checkpoint, chosen)
     samples = {kind: LevelSamples(max_samples, seed, sample_by) for kind in KINDS[prototype]}
     run = SamplingRun(ImageBatches(dataset, batch_size), samples, strict)
@@ -151,6 +155,9 @@ def add_maps(
     model: nn.Module, dim: int | None, samples: Mapping[str, LevelSamples], names: Sequence[str], images: Tensor
 ) -> None:
     """Offers what the base detector sees in a batch; the adapter, if the config has one, stands behind the neck."""
+    if "_colour" in samples:
+        samples["_colour"].add(names, [images[:, None]], [None])
+        return
     if "_style" in samples:
         samples["_style"].add(names, _styles(model.backbone, images), [None] * len(STYLE_LAYERS))
         return

@@ -5,18 +5,21 @@ from ms2a.datasets.domain_coco import DomainCocoDataset
 from ms2a.datasets.domain_concat import DomainConcatDataset
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.image_folder import ImageFolderDataset
+from ms2a.datasets.memory_colour import ColourQuantiles, MemoryColour
 from ms2a.datasets.self_training import SelfTrainingDataset
 from ms2a.datasets.target_style import TargetStyle
 from ms2a.datasets.transforms import CrossDomainCopyPaste, FitResize, SameDomainMosaic
 from ms2a.datasets.voc import voc_to_coco
 
 __all__ = [
+    "ColourQuantiles",
     "CrossDomainCopyPaste",
     "CrossDomainMixDataset",
     "DomainCocoDataset",
     "DomainConcatDataset",
     "FitResize",
     "ImageFolderDataset",
+    "MemoryColour",
     "SameDomainMosaic",
     "SelfTrainingDataset",
     "TargetStyle",

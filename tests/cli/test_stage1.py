@@ -10,6 +10,7 @@ import torch
 
 from ms2a.apis.config import load_config
 from ms2a.apis.model import build_model
+from ms2a.datasets.memory_colour import colour_quantiles
 from ms2a.errors import UserError
 from ms2a.memory.files import read_prototypes
 from tests.tiny import MEMORY_SIZES_HW, make_checkpoint, make_config, make_domains, tool
@@ -239,6 +240,25 @@ def test_vectors_of_foreground_and_background_against_a_plain_loop(folder, tmp_p
     cluster(["--fea_root_path", tmp_path, "--n_clusters", 2, "--depart", "night_background", "--device", "cpu"])
     prototypes = read_prototypes(tmp_path / "night_background_cluster.pth")
     assert [tuple(level.shape) for level in prototypes] == [(2, CHANNELS, 1)] * 3
+
+
+def test_colours_of_images_of_any_size_are_sampled_and_clustered(folder, tmp_path):
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255 >> (i % 2), (20 + i, 30 + 2 * i, 3), dtype=np.uint8) for i in range(6)]
+    (tmp_path / "images").mkdir()
+    for number, image in enumerate(images):
+        cv2.imwrite(str(tmp_path / f"images/{number}.png"), image)
+    common = ["--config", folder / "base.py", "--checkpoint", folder / "base.pth", "--out_path", tmp_path]
+    extract(["--depart", "night", "--img", tmp_path / "images", *common, "--device", "cpu", "--prototype", "colour"])
+    rows = torch.load(tmp_path / "night_colour.pth", weights_only=True)["feats1"].numpy()
+    expected = np.stack([colour_quantiles(image) for image in images])
+    assert sorted(map(bytes, rows)) == sorted(map(bytes, expected))
+
+    cluster(["--fea_root_path", tmp_path, "--n_clusters", 2, "--depart", "night_colour", "--device", "cpu"])
+    (prototypes,) = read_prototypes(tmp_path / "night_colour_cluster.pth")
+    halves = sorted((expected[::2].mean(0), expected[1::2].mean(0)), key=np.sum)
+    for found, wanted in zip(sorted(prototypes.numpy(), key=np.sum), halves, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=0.1)
 
 
 def test_a_detector_that_finds_nothing_has_no_foreground_vectors(folder, tmp_path):

@@ -27,7 +27,7 @@ target_train = dict(
     ann_file="annotations/split${split_seed}_${num_annotated}.json",
     img_prefix="leftImg8bit_foggy/train",
     filter_empty_gt=False,
-    pipeline="${load_pipeline}",
+    pipeline="${target_pipeline}",
 )
 source_val = dict(
     type="DomainCocoDataset",

@@ -28,7 +28,7 @@ target_train = dict(
     ann_file="annotated.json",
     img_prefix="images",
     filter_empty_gt=False,
-    pipeline="${load_pipeline}",
+    pipeline="${target_pipeline}",
 )
 source_val = dict(
     type="DomainCocoDataset",

@@ -14,7 +14,7 @@ target_train = dict(
     ann_file="t1/split${split_seed}_${num_annotated}.json",
     img_prefix="t1/images",
     filter_empty_gt=False,
-    pipeline="${load_pipeline}",
+    pipeline="${target_pipeline}",
 )
 target_pool = "t1/pool.json"  # all its labels
 test_sets = ["${t1_test}", "${source_val}"]  # the target comes first

@@ -14,7 +14,7 @@ target_train = dict(
     ann_file="t2/split${split_seed}_${num_annotated}.json",
     img_prefix="t2/images",
     filter_empty_gt=False,
-    pipeline="${load_pipeline}",
+    pipeline="${target_pipeline}",
 )
 target_pool = "t2/pool.json"  # all its labels
 test_sets = ["${t2_test}", "${source_val}"]  # the target comes first

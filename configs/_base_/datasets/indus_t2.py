@@ -14,7 +14,7 @@ target_train = dict(
     ann_file="T2/annotations/split${split_seed}_${num_annotated}.json",
     img_prefix="T2/images",
     filter_empty_gt=False,
-    pipeline="${load_pipeline}",
+    pipeline="${target_pipeline}",
 )
 test_sets = ["${t2_test}", "${source_val}"]  # the target comes first
 

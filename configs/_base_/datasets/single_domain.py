@@ -9,7 +9,9 @@ affine_border = "${mosaic_border}"  # (0, 0) where Mosaic is left out
 batch_size = 1
 
 load_pipeline = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True)]
+# Of the training images of each side.
 source_pipeline = load_pipeline
+target_pipeline = load_pipeline
 # mmdet's own keys and the name of the image's domain.
 meta_keys = (
     "filename",
