@@ -19,6 +19,7 @@ from ms2a.apis.sampling import LevelSamples, SamplingRun
 from ms2a.artefacts import provenance
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.engine.distributed import choose_device, init_distributed
+from ms2a.engine.fast_inference import speed_up
 from ms2a.errors import UserError
 from ms2a.memory.files import features_path
 from ms2a.memory.sampling import UNIFORM
@@ -99,7 +100,7 @@ def extract(
     chosen = init_distributed(launcher, choose_device(device))
     pipeline = COLOUR_PIPELINE if prototype == "colour" else memory_pipeline(cfg)
     dataset = ImageFolderDataset(img, pipeline, img_root, domain)
-    model = build_model(cfg, checkpoint, chosen)
+    model = speed_up(build_model(cfg, checkpoint, chosen))
     samples = {kind: LevelSamples(max_samples, seed, sample_by) for kind in KINDS[prototype]}
     run = SamplingRun(ImageBatches(dataset, batch_size), samples, strict)
     rank, num_processes = get_dist_info()
