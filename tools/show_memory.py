@@ -2,7 +2,8 @@
 
 tools/show_memory.py CONFIG CHECKPOINT OUT_DIR [--img FILE …]: OUT_DIR/prototypes.png, and for each image
 OUT_DIR/<name>_level<l>.png with the attention of a few of its windows in the first adaptation layer. It also says how
-much the attention depends on the window that asks: 0 where all windows read the same.
+much the attention depends on the window that asks: 0 where all windows read the same. With --colours also
+OUT_DIR/<name>_colours.png, the image in the colours of each cluster of a NAME_colour_cluster.pth.
 """
 
 import argparse
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import mmcv
 import numpy as np
 import torch
 
@@ -18,10 +20,10 @@ from ms2a.apis.config import add_cfg_options, load_config
 from ms2a.apis.image_batches import first_view, memory_pipeline
 from ms2a.apis.model import build_model
 from ms2a.artefacts import atomic_path
-from ms2a.datasets import ImageFolderDataset
+from ms2a.datasets import ImageFolderDataset, MemoryColour
 from ms2a.errors import UserError, run_main
 from ms2a.models import VectorMemoryAdapter
-from ms2a.visualization.memory import attention_sheet, prototype_sheet
+from ms2a.visualization.memory import attention_sheet, colour_sheet, prototype_sheet
 
 SHOWN = [(2, 2), (5, 5), (7, 8)]
 """Rows and columns of the windows, of 10 × 10, whose attention is drawn."""
@@ -35,6 +37,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("out_dir", type=Path, help="folder for the pictures")
     parser.add_argument("--img", nargs="*", default=[], help="images to show the attention of")
     parser.add_argument("--domain", help="whose memory they read; default: the target's")
+    parser.add_argument("--colours", metavar="FILE", help="colours to show the images in")
     add_cfg_options(parser)
     return parser.parse_args(argv)
 
@@ -70,17 +73,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     with torch.no_grad():
         memories = {name: [model.adapter.memory(name, level).numpy() for level in levels] for name in model.domains}
     pictures = {"prototypes": prototype_sheet(memories)}
+    colours = MemoryColour(args.colours).colours if args.colours else None
     images = ImageFolderDataset(args.img, memory_pipeline(cfg), domain=domain) if args.img else ()
     for index in range(len(images)):
         if (result := images[index]) is None:
             raise UserError(f"image {images.path(index)} is missing or unreadable")
-        image = first_view(result)
+        image, stem = first_view(result), Path(images.names[index]).stem
+        if colours is not None:
+            pictures[f"{stem}_colours"] = colour_sheet(mmcv.imread(images.path(index)), colours)
         shown = np.ascontiguousarray(image.permute(1, 2, 0).byte().numpy())
         for level in levels if model.adapter.levels[0].layers[0].query == "feature" else ():
             weights = layer_attention(model, level, image[None], domain)
             varies = reading_varies(weights / weights.sum(1, keepdims=True))
             print(f"{images.names[index]}, level {level + 1}: attention varies by {varies:.2f} of 1 between windows")
-            pictures[f"{Path(images.names[index]).stem}_level{level + 1}"] = attention_sheet(shown, weights, SHOWN)
+            pictures[f"{stem}_level{level + 1}"] = attention_sheet(shown, weights, SHOWN)
     for name, picture in pictures.items():
         with atomic_path(args.out_dir / f"{name}.png") as path:
             cv2.imwrite(str(path), picture)

@@ -1,9 +1,11 @@
-"""Pictures of a memory: its prototypes, and which of its windows an image's windows read."""
+"""Pictures of a memory: its prototypes, its colours, and which of its windows an image's windows read."""
 
 from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
+
+from ms2a.datasets.memory_colour import match_quantiles
 
 GAP = 2
 CAPTION_HEIGHT = 22
@@ -57,15 +59,32 @@ def attention_sheet(image: np.ndarray, weights: np.ndarray, windows: Sequence[tu
     return np.vstack([picture, *maps])
 
 
+def colour_sheet(image: np.ndarray, colours: np.ndarray, columns: int = 3) -> np.ndarray:
+    """An image, and beside it the same in the colours of each cluster.
+
+    Args:
+        image: (H, W, 3) uint8, BGR.
+        colours: (K, 3, Q), see :class:`ms2a.datasets.MemoryColour`.
+        columns: pictures beside each other.
+
+    Returns:
+        (H', W', 3) uint8, BGR.
+    """
+    return _tile([image, *(match_quantiles(image, colour) for colour in colours)], columns)
+
+
 def _grid(prototypes: np.ndarray, columns: int, width: int) -> np.ndarray:
     cell_width = width // columns - GAP
     cell_height = max(1, round(cell_width * prototypes.shape[1] / prototypes.shape[2]))
-    cells = [_heat(prototype, (cell_height, cell_width)) for prototype in prototypes]
-    cells = [cv2.copyMakeBorder(cell, 0, GAP, 0, GAP, 0, value=(255,) * 3) for cell in cells]
-    cells += [np.full_like(cells[0], 255)] * (-len(cells) % columns)
-    rows = [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
-    grid = np.vstack(rows)
+    grid = _tile([_heat(prototype, (cell_height, cell_width)) for prototype in prototypes], columns)
     return cv2.copyMakeBorder(grid, 0, 0, 0, width - grid.shape[1], 0, value=(255,) * 3)
+
+
+def _tile(pictures: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Pictures of one size, ``columns`` beside each other."""
+    cells = [cv2.copyMakeBorder(picture, 0, GAP, 0, GAP, 0, value=(255,) * 3) for picture in pictures]
+    cells += [np.full_like(cells[0], 255)] * (-len(cells) % columns)
+    return np.vstack([np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)])
 
 
 def _heat(values: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:

@@ -5,7 +5,8 @@ import torch
 
 from ms2a.adaptation.attention import attention_weights, multi_head_attention
 from ms2a.errors import UserError
-from ms2a.visualization.memory import attention_sheet, prototype_sheet
+from ms2a.memory import write_maps
+from ms2a.visualization.memory import attention_sheet, colour_sheet, prototype_sheet
 from tests.tiny import make_checkpoint, make_config, make_domains, make_memory, tool
 
 show_memory = tool("tools/show_memory.py")
@@ -36,6 +37,15 @@ def test_the_most_read_window_is_the_brightest():
     assert heat[5, 10] > heat[50, 100]
 
 
+def test_an_image_and_beside_it_its_colours():
+    image = np.random.default_rng(0).integers(0, 255, (10, 16, 3), dtype=np.uint8)
+    colours = np.stack([np.full((3, 4), value) for value in (30, 60, 90)])
+    sheet = colour_sheet(image, colours, columns=2)
+    assert sheet.shape == (2 * 12, 2 * 18, 3)
+    assert np.array_equal(sheet[:10, :16], image)
+    assert (sheet[:10, 18:34] == 30).all() and (sheet[12:22, 18:34] == 90).all()
+
+
 def test_the_command_draws_prototypes_and_attention(tmp_path, capsys):
     make_domains(tmp_path)
     config = make_config(tmp_path / "two.py", tmp_path, memory=make_memory(tmp_path))
@@ -46,10 +56,13 @@ def test_the_command_draws_prototypes_and_attention(tmp_path, capsys):
         if ".prototypes" in name:
             value.copy_(torch.randn_like(value))
     torch.save(content, checkpoint)
-    show_memory([config, checkpoint, tmp_path / "out", "--img", tmp_path / "night" / "images" / "001.png"])
+    colours = tmp_path / "night_colour_cluster.pth"
+    write_maps(colours, [torch.linspace(0, 90, 8).expand(2, 3, 8)], {})
+    image = tmp_path / "night" / "images" / "001.png"
+    show_memory([config, checkpoint, tmp_path / "out", "--img", image, "--colours", colours])
     assert "001.png, level 3: attention varies by 0." in capsys.readouterr().out
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"prototypes.png", "001_level1.png", "001_level2.png", "001_level3.png"}
+    assert names == {"prototypes.png", "001_colours.png", *(f"001_level{level}.png" for level in (1, 2, 3))}
     assert cv2.imread(str(tmp_path / "out" / "001_level1.png")).shape == (4 * 64, 96, 3)
     with pytest.raises(UserError, match="unknown domain 'fog'; the memory knows day, night"):
         show_memory([config, checkpoint, tmp_path / "out", "--domain", "fog"])
