@@ -4,5 +4,4 @@ _base_ = "./ms2a_plus.py"
 
 title = "MS2A plus, learned tokens only"
 kind = "control"
-num_styles = None
 model = dict(adapter=dict(prototypes="none"), style=None)

@@ -122,9 +122,9 @@ def prepare_run(run: Run, work_dir: Path, device: str | None = None) -> Prepared
         if method.get("swap_memories"):
             files = dict(zip(files, reversed(files.values()), strict=True))
         variables["memory_files"] = files
-    for kind in ("style", "colour"):
-        if count := method.get(f"num_{kind}s"):
-            steps, files = _memory(adaptation, count, kind)
+    for kind, used in (("style", method.model.get("style")), ("colour", method.get("colour_prob"))):
+        if used:
+            steps, files = _memory(adaptation, method[f"num_{kind}s"], kind)
             shared += steps
             domain = adaptation.source if method.get(f"{kind}_of_source") else adaptation.target
             variables[f"{kind}_file"] = files[f"{domain}_{kind}"]
@@ -159,7 +159,7 @@ def _load(run: Run, work_dir: Path, device: str | None) -> Adaptation:
 
 def _memory(adaptation: Adaptation, num_prototypes: int, prototype: str) -> tuple[list[Step], dict[str, str]]:
     """Extraction and clustering of both domains; also the memory files by the names that the memory bank gives them."""
-    folder = adaptation.work_dir / "memory"
+    folder = adaptation.memory
     out = folder / f"{adaptation.target}_{prototype}_k{num_prototypes}"
     domains = (adaptation.source, adaptation.target)
     extract = [replace(extract_step(adaptation, domain, prototype), after=(BASE,)) for domain in domains]

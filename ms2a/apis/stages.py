@@ -16,6 +16,7 @@ from ms2a.errors import UserError
 
 BASE, SOURCE_TRAINING, TARGET_TRAINING = "base", "source_training", "target_training"
 CHECKPOINT = "latest.pth"
+MEMORY = "memory"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class Adaptation:
         """The last checkpoint of a stage: chosen without any target test label."""
         return self.work_dir / stage / CHECKPOINT
 
+    @property
+    def memory(self) -> Path:
+        """The folder of samples and memory files."""
+        return self.work_dir / MEMORY
+
     def results(self, name: str) -> Path:
         """The folder of one test's detections and metrics."""
         return self.work_dir / "results" / name
@@ -79,6 +85,7 @@ def load_adaptation(
     """
     path = Path(config)
     configs = {}
+    cfg_options = {**(cfg_options or {}), "memory_dir": str(work_dir / MEMORY)}
     for stage in (TARGET_TRAINING, SOURCE_TRAINING, BASE):
         configs[stage] = load_config(path, cfg_options)
         if stage == BASE:
@@ -96,7 +103,7 @@ def load_adaptation(
 
 def _connect(adaptation: Adaptation) -> None:
     """Each stage starts from the last checkpoint of the one before, source training from the memory files too."""
-    configs, memory = adaptation.configs, adaptation.work_dir / "memory"
+    configs, memory = adaptation.configs, adaptation.memory
     source_training, target_training = configs[SOURCE_TRAINING], configs[TARGET_TRAINING]
     source_training.load_from = str(adaptation.checkpoint(BASE))
     source_training.model.adapter.memory.files = {
@@ -120,6 +127,8 @@ def steps_of(adaptation: Adaptation) -> list[Step]:
     tests = [test_step(adaptation, "source_only", BASE), test_step(adaptation, TARGET_TRAINING, TARGET_TRAINING)]
     memory = [extract_step(adaptation, domain) for domain in (adaptation.source, adaptation.target)]
     memory.append(cluster_step(adaptation))
+    if adaptation.configs[SOURCE_TRAINING].get("colour_prob"):
+        memory += [extract_step(adaptation, adaptation.target, "colour"), _cluster_colours(adaptation)]
     return [*prepare_step(adaptation), training[0], *memory, *training[1:], *tests, _draw(adaptation)]
 
 
@@ -162,7 +171,7 @@ def extract_step(adaptation: Adaptation, domain: str, prototype: str = "map") ->
     """Samples what the base detector sees in a domain's images."""
     base = adaptation.configs[BASE]
     images = adaptation.configs[TARGET_TRAINING].memory_images[domain]
-    folder = adaptation.work_dir / "memory"
+    folder = adaptation.memory
     command = ["extract_fea_fewshot.py", "--depart", domain, "--img", images["img"]]
     command += ["--img_root", images["img_root"]] if images.get("img_root") else []
     command += ["--config", adaptation.config_path(BASE), "--checkpoint", adaptation.checkpoint(BASE)]
@@ -179,11 +188,18 @@ def extract_step(adaptation: Adaptation, domain: str, prototype: str = "map") ->
 def cluster_step(adaptation: Adaptation) -> Step:
     """Clusters both domains' samples into memory files."""
     memory = adaptation.configs[SOURCE_TRAINING].model.adapter.memory
-    folder = adaptation.work_dir / "memory"
-    command = ["knn_cuda.py", "--fea_root_path", folder, "--n_clusters", memory.num_prototypes]
-    command += ["--depart", adaptation.source, adaptation.target, "--seed", adaptation.seed]
-    clusters = [folder / f"{domain}_cluster.pth" for domain in (adaptation.source, adaptation.target)]
-    return _step(adaptation, "cluster", command, clusters)
+    return _cluster(adaptation, "cluster", memory.num_prototypes, [adaptation.source, adaptation.target])
+
+
+def _cluster_colours(adaptation: Adaptation) -> Step:
+    count = adaptation.configs[SOURCE_TRAINING].num_colours
+    return _cluster(adaptation, "cluster_colours", count, [f"{adaptation.target}{KINDS['colour'][0]}"])
+
+
+def _cluster(adaptation: Adaptation, name: str, count: int, samples: Sequence[str]) -> Step:
+    command = ["knn_cuda.py", "--fea_root_path", adaptation.memory, "--n_clusters", count]
+    command += ["--depart", *samples, "--seed", adaptation.seed]
+    return _step(adaptation, name, command, [adaptation.memory / f"{sample}_cluster.pth" for sample in samples])
 
 
 def test_step(adaptation: Adaptation, name: str, stage: str) -> Step:

@@ -64,17 +64,22 @@ class MemoryColour:
 
     Args:
         file: prototypes of ``extract_fea_fewshot.py --prototype colour``.
-        prob: share of the images that are recoloured, each by half of the way or more.
+        prob: share of the images that are recoloured, each by half of the way or more; with 0 the file is not read.
         prototypes: ``"stored"``, or as a control ``"random"``: the quantiles of noise that has the mean and variance
             of all stored values.
 
     Raises:
-        UserError: ``prototypes`` is none of its names, or the file is missing or holds something else.
+        UserError: ``prob`` or ``prototypes`` is none of their values, or the file is missing or holds something else.
     """
 
     def __init__(self, file: str | os.PathLike, prob: float = 0.8, prototypes: str = "stored") -> None:
         if prototypes not in ("stored", "random"):
             raise UserError(f"MemoryColour(prototypes={prototypes!r}): expected 'stored' or 'random'")
+        if not isinstance(prob, int | float) or not 0 <= prob <= 1:
+            raise UserError(f"MemoryColour(prob={prob!r}): expected a share from 0 to 1")
+        self.prob = prob
+        if not prob:
+            return
         self.colours = read_prototypes(file)[0].numpy()
         if self.colours.shape[1] != 3:
             raise UserError(
@@ -83,11 +88,10 @@ class MemoryColour:
             )
         if prototypes == "random":
             self.colours = np.sort(_noise_like(self.colours), axis=-1)
-        self.prob = prob
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """Changes ``results["img"]``, uint8 (H, W, 3)."""
-        if np.random.rand() < self.prob:
+        if self.prob and np.random.rand() < self.prob:
             colour = self.colours[np.random.randint(len(self.colours))]
             results["img"] = match_quantiles(results["img"], colour, np.random.uniform(MIN_SHARE, 1))
         return results

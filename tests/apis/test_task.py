@@ -71,6 +71,21 @@ def test_steps_are_the_documented_commands(task, load, tmp_path):
     assert all(command[-2:] == ["--device", "cpu"] for command in steps.values())
 
 
+def test_colours_are_made_where_training_wants_them(task, load, tmp_path):
+    adaptation = load(task, cfg_options={"colour_prob": 0.5, "num_colours": 3})
+    write_configs(adaptation)
+    steps = {step.name: step for step in steps_of(adaptation)}
+    assert list(steps)[1:7] == [
+        *["extract_line_a", "extract_line_b", "cluster", "extract_colour_line_b", "cluster_colours"],
+        "source_training",
+    ]
+    for stage in (SOURCE_TRAINING, TARGET_TRAINING):
+        for domain in adaptation.configs[stage].data.train.domains:
+            recolour = domain.dataset.pipeline[-1]
+            assert (recolour.type, recolour.prob) == ("MemoryColour", 0.5)
+            assert [recolour.file] == list(map(str, steps["cluster_colours"].outputs))
+
+
 def test_voc_annotations_and_a_seeded_draw(task, load, tmp_path):
     (tmp_path / "xml").mkdir()
     for path in (tmp_path / "b" / "images").iterdir():

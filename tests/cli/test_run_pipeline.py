@@ -33,6 +33,7 @@ def test_both_stages_end_in_a_summary_and_a_second_start_does_nothing_again(tmp_
     (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
     command = [sys.executable, "tools/run_pipeline.py", str(tmp_path / "task.yaml"), "--device", "cpu"]
     command += ["--work-dir", str(tmp_path / "work"), "--cfg-options", "num_prototypes=8"]
+    command += ["colour_prob=0.8", "num_colours=3", "zero_init=True"]
 
     first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
@@ -41,7 +42,8 @@ def test_both_stages_end_in_a_summary_and_a_second_start_does_nothing_again(tmp_
     for metrics in summary["results"].values():
         assert set(metrics) == {"line_b mAP", "line_b mAP_50"}
         assert all(0 <= value <= 100 for value in metrics.values())
-    assert [step["name"] for step in summary["steps"]][-1] == "draw"
+    names = [step["name"] for step in summary["steps"]]
+    assert names[-1] == "draw" and "cluster_colours" in names
     assert cv2.imread(str(tmp_path / "work" / "summary.png")).shape[1] > 1000
     assert len(list((tmp_path / "work" / "drawn").rglob("*.png"))) == 8
 

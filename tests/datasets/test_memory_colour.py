@@ -73,6 +73,15 @@ def test_the_share_of_recoloured_images(file, bright):
     assert 0.15 < np.mean([colour(dict(img=bright))["img"] is not bright for _ in range(200)]) < 0.35
 
 
+def test_where_no_image_is_recoloured_the_file_need_not_be_there(bright, tmp_path):
+    np.random.seed(0)
+    colour = MemoryColour(tmp_path / "none.pth", prob=0)
+    assert colour(dict(img=bright))["img"] is bright
+    first = np.random.rand()
+    np.random.seed(0)
+    assert np.random.rand() == first  # nor is anything drawn
+
+
 def test_random_colours_keep_mean_and_variance_and_nothing_else(file, dark):
     found = MemoryColour(file, prototypes="random").colours
     assert found.mean() == pytest.approx(dark.mean(), rel=0.1) and found.std() == pytest.approx(dark.std(), rel=0.1)
@@ -84,6 +93,8 @@ def test_random_colours_keep_mean_and_variance_and_nothing_else(file, dark):
 def test_wrong_values_and_files_are_refused(file, tmp_path):
     with pytest.raises(UserError, match="expected 'stored' or 'random'"):
         MemoryColour(file, prototypes="none")
+    with pytest.raises(UserError, match="prob=1.5.*a share from 0 to 1"):
+        MemoryColour(file, prob=1.5)
     write_maps(tmp_path / "maps.pth", [torch.zeros(3, 4, 6)], {})
     with pytest.raises(UserError, match="maps of 4x6.*--prototype colour"):
         MemoryColour(tmp_path / "maps.pth")

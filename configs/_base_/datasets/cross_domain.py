@@ -9,6 +9,20 @@ target_times = 10
 source_samples = None
 target_samples = None
 
+# Share of the training images, of both domains, that take on colours of the target's memory; then colour_file is the
+# memory of num_colours clusters that extract_fea_fewshot.py --prototype colour and knn_cuda.py made.
+colour_prob = 0.0
+num_colours = 20
+colour_file = "${memory_dir}/${target_domain}_colour_cluster.pth"
+colour_prototypes = "stored"
+coloured_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations", with_bbox=True),
+    dict(type="MemoryColour", file="${colour_file}", prob="${colour_prob}", prototypes="${colour_prototypes}"),
+]
+source_pipeline = coloured_pipeline
+target_pipeline = coloured_pipeline
+
 data = dict(
     train=dict(
         _delete_=True,
