@@ -167,7 +167,7 @@ def _controls_table(shots: int, lines: Sequence[Mapping]) -> list[str]:
 
 
 def _signed(difference: tuple[float, float]) -> str:
-    return "{:+.1f} ± {:.1f}".format(*difference)
+    return "–" if np.isnan(difference[0]) else "{:+.1f} ± {:.1f}".format(*difference)
 
 
 def _spread(value: tuple[float, float]) -> str:
