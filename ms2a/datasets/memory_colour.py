@@ -1,4 +1,4 @@
-"""Memory-guided colours: source images take on histograms that the unlabelled target images were seen to have.
+"""Memory-guided colours: training images take on histograms that the unlabelled target images were seen to have.
 
 A histogram is kept as its quantile function, whose mean over a cluster is the Wasserstein barycentre of the cluster's
 histograms (Rabin 2011): k-means of quantiles is k-means of histograms by optimal transport.
@@ -17,15 +17,13 @@ from ms2a.errors import UserError
 from ms2a.memory import read_prototypes
 
 NUM_QUANTILES = 64
-# The shares of pixels that are darker: in the middle of as many equal steps.
-QUANTILES = (np.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES
 # As albumentations' histogram matching, the baseline: at least so much of the way.
 MIN_SHARE = 0.5
 
 
 def colour_quantiles(img: np.ndarray) -> np.ndarray:
     """The quantiles of each channel of a uint8 image (H, W, 3), as float32 (3, :data:`NUM_QUANTILES`)."""
-    return np.quantile(img.reshape(-1, 3), QUANTILES, axis=0, method="inverted_cdf").T.astype(np.float32)
+    return np.quantile(img.reshape(-1, 3), _shares(NUM_QUANTILES), axis=0, method="inverted_cdf").T.astype(np.float32)
 
 
 def match_quantiles(img: np.ndarray, quantiles: np.ndarray, share: float = 1.0) -> np.ndarray:
@@ -44,9 +42,14 @@ def match_quantiles(img: np.ndarray, quantiles: np.ndarray, share: float = 1.0) 
     for channel in range(3):
         counts = np.bincount(img[..., channel].ravel(), minlength=256)
         darker = (np.cumsum(counts) - 0.5 * counts) / counts.sum()  # half of the pixels of a value are
-        wanted = np.interp(darker, (np.arange(quantiles.shape[1]) + 0.5) / quantiles.shape[1], quantiles[channel])
+        wanted = np.interp(darker, _shares(quantiles.shape[1]), quantiles[channel])
         table[:, 0, channel] = np.clip(np.rint(values + share * (wanted - values)), 0, 255)
     return cv2.LUT(img, table)
+
+
+def _shares(count: int) -> np.ndarray:
+    """The shares of pixels that are darker than each of so many quantiles: the middles of equal steps."""
+    return (np.arange(count) + 0.5) / count
 
 
 @PIPELINES.register_module()
