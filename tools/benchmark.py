@@ -11,6 +11,7 @@ from pathlib import Path
 from ms2a.apis.benchmark import read_results, run_benchmark
 from ms2a.apis.benchmark_plan import Run, known_methods
 from ms2a.apis.benchmark_report import write_report
+from ms2a.apis.config import add_cfg_options
 from ms2a.errors import run_main, seed
 
 TASKS = [
@@ -32,6 +33,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", help="cpu, cuda, …; default: a GPU if there is one")
     parser.add_argument("--keep", action="store_true", help="leave runs alone that a former version has done")
     parser.add_argument("--report", action="store_true", help="only make tables and plots of --results, beside it")
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for task in args.tasks
             for method in args.methods
         ]
-        run_benchmark(runs, args.work_dir, results, args.jobs, args.device, args.keep)
+        run_benchmark(runs, args.work_dir, results, args.jobs, args.device, args.keep, args.cfg_options)
     print(write_report(read_results(results), results.parent))
 
 

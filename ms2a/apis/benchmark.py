@@ -26,6 +26,7 @@ def run_benchmark(
     jobs: int = 1,
     device: str | None = None,
     keep: bool = False,
+    cfg_options: Mapping[str, Any] | None = None,
     say: Callable[..., None] = print,
 ) -> None:
     """Does all runs that are not done yet and writes one line of JSON for each into ``results``.
@@ -40,12 +41,14 @@ def run_benchmark(
         jobs: runs at once; the CPU's cores are divided among them.
         device: ``"cpu"``, ``"cuda"``, … or None for a GPU if there is one.
         keep: leave a run alone if it has a line, whatever config made it.
+        cfg_options: dotted keys and values for every method's config; each line holds them, but is the line of the
+            same run: such results belong into a file of their own.
         say: where progress is told.
 
     Raises:
         UserError: a task or method cannot be read, or a step failed.
     """
-    prepared = [prepare_run(run, work_dir, device) for run in runs]
+    prepared = [prepare_run(run, work_dir, device, cfg_options) for run in runs]
     known = {_key(line): line["config_sha256"] for line in read_results(results)} if results.exists() else {}
     wanted = len(prepared)
     prepared = [
@@ -109,6 +112,7 @@ def _line(item: Prepared, records: Sequence[Mapping]) -> dict[str, Any]:
         "adaptation_seconds": round(sum(record["seconds"] for record in own[:-1]), 1),
         "test_seconds": round(own[-1]["seconds"], 1),
         "peak_mib": round(max(record["peak_mib"] for record in own)),
+        **({"cfg_options": item.cfg_options} if item.cfg_options else {}),
         "config_sha256": item.config_sha256,
         "provenance": provenance(f"configs/benchmark/{item.run.method}.py", item.run.seed),
     }

@@ -5,9 +5,10 @@ All methods of a seed start from the same base detector and read the same annota
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mmcv import Config
 
@@ -69,6 +70,7 @@ class Prepared:
         shared: steps that other runs of the seed need too, in order.
         own: steps of this run alone.
         folder: of this run.
+        cfg_options: what changed the method's config besides.
     """
 
     run: Run
@@ -77,6 +79,7 @@ class Prepared:
     shared: Sequence[Step]
     own: Sequence[Step]
     folder: Path
+    cfg_options: Mapping[str, Any] | None
 
     @property
     def key(self) -> tuple:
@@ -95,13 +98,16 @@ def known_methods() -> list[str]:
     return sorted(path.stem for path in METHODS.glob("*.py"))
 
 
-def prepare_run(run: Run, work_dir: Path, device: str | None = None) -> Prepared:
+def prepare_run(
+    run: Run, work_dir: Path, device: str | None = None, cfg_options: Mapping[str, Any] | None = None
+) -> Prepared:
     """Settles a run's config and writes it.
 
     Args:
         run: which.
         work_dir: of the whole benchmark.
         device: ``"cpu"``, ``"cuda"``, … or None for a GPU if there is one.
+        cfg_options: dotted keys and values that the method's config gets; the base detector's does not.
 
     Raises:
         UserError: an unknown method, or a task that cannot be read.
@@ -113,7 +119,7 @@ def prepare_run(run: Run, work_dir: Path, device: str | None = None) -> Prepared
     variables = {key: source_training.get(key) for key in TASK_VARIABLES}
     for side in ("source", "target"):
         variables[f"{side}_train"] = {**variables[f"{side}_train"], "pipeline": f"${{{side}_pipeline}}"}
-    method = load_config(METHODS / f"{run.method}.py", variables=variables)
+    method = load_config(METHODS / f"{run.method}.py", cfg_options, variables)
     variables["load_from"] = str(adaptation.checkpoint(BASE))
     shared = [replace(train_step(adaptation, BASE), after=())]
     if method.get("num_prototypes"):
@@ -128,13 +134,15 @@ def prepare_run(run: Run, work_dir: Path, device: str | None = None) -> Prepared
             shared += steps
             domain = adaptation.source if method.get(f"{kind}_of_source") else adaptation.target
             variables[f"{kind}_file"] = files[f"{domain}_{kind}"]
-    options = {"checkpoint_config.interval": method.runner.max_epochs, "checkpoint_config.save_optimizer": False}
+    options = dict(cfg_options or {})
+    options |= {"checkpoint_config.interval": method.runner.max_epochs, "checkpoint_config.save_optimizer": False}
     if method.get("all_target_labels"):
         options["target_train.ann_file"] = "${target_pool}"
     method = load_config(METHODS / f"{run.method}.py", options, variables)
     folder = adaptation.work_dir / f"{adaptation.target}_{method.num_annotated}" / run.method
     write_text(method.pretty_text, folder / "config.py")
-    return Prepared(run, method, adaptation, shared, _own_steps(adaptation, method, folder, shared), folder)
+    own = _own_steps(adaptation, method, folder, shared)
+    return Prepared(run, method, adaptation, shared, own, folder, cfg_options)
 
 
 def _load(run: Run, work_dir: Path, device: str | None) -> Adaptation:

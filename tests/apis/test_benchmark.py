@@ -51,6 +51,16 @@ def test_methods_keep_what_they_change_on_every_task(tmp_path):
     assert unlabelled == dict(img="data/indus_synth/t2/unlabelled", domain="indus_synth_t2")
 
 
+def test_cfg_options_change_the_method_and_not_the_base_detector(tmp_path):
+    run, base = Run(T1, "ms2a", 10, 1), tmp_path / "indus_synth_s/seed1/configs/base.py"
+    usual, base_before = prepare_run(run, tmp_path), base.read_text()
+    longer = prepare_run(run, tmp_path, cfg_options={"max_epochs": 9, "num_prototypes": 10})
+    assert base.read_text() == base_before
+    assert (usual.config.runner.max_epochs, longer.config.runner.max_epochs) == (3, 9)
+    assert longer.config.checkpoint_config.interval == 9
+    assert "_k10/" in longer.config.model.adapter.memory.files["indus_synth_s"]
+
+
 def test_a_task_of_ones_own_leaves_nothing_of_the_configs_own_task(tmp_path):
     config = prepare(tmp_path, write_task(tmp_path), "ms2a_style", None).config
     assert "indus_synth" not in config.pretty_text.replace("yolox_fs_n_128x320_indus_synth", "")

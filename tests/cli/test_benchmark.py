@@ -28,7 +28,7 @@ def write_task(folder):
 def test_runs_are_lines_that_are_not_done_twice_and_make_a_report(tmp_path):
     command = [sys.executable, "tools/benchmark.py", "--tasks", str(write_task(tmp_path)), "--seeds", "1", "2"]
     command += ["--methods", "source_only", "adabn", "--work-dir", str(tmp_path / "work"), "--device", "cpu"]
-    command += ["--jobs", "2"]
+    command += ["--jobs", "2", "--cfg-options", "test_batch_size=2"]
     first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
     results = tmp_path / "work" / "results.jsonl"
@@ -39,6 +39,7 @@ def test_runs_are_lines_that_are_not_done_twice_and_make_a_report(tmp_path):
     for line in lines:
         assert (line["task"], line["shots"], line["kind"]) == ("line_b", 3, "baseline")
         assert set(line["metrics"]) == {"target mAP", "target mAP_50", "source mAP", "source mAP_50"}
+        assert line["cfg_options"] == {"test_batch_size": 2}
         assert line["peak_mib"] > 100 and line["provenance"]["versions"]["torch"]
     assert "### line_b, 3 annotated images\n" in first.stdout
     assert (tmp_path / "work" / "line_b_3.png").exists()
