@@ -1,0 +1,7 @@
+"""Control: joint training in the memory's colours, without adaptation module, foreground loss and CopyPaste."""
+
+_base_ = "./joint.py"
+
+title = "MS2A, zero init + memory colour: the colours alone"
+kind = "control"
+colour_prob = 0.8
