@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ms2a.apis.config import add_cfg_options, load_config
 from ms2a.apis.extract import DEFAULT_MAX_SAMPLES, DEFAULT_SAVE_INTERVAL, KINDS, extract
 from ms2a.engine.distributed import LAUNCHERS, leave_process_group
-from ms2a.errors import run_main
+from ms2a.errors import run_main, seed
 from ms2a.memory.sampling import NORM, UNIFORM
 
 
@@ -27,7 +27,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         default=DEFAULT_MAX_SAMPLES,
         help=f"channel maps to keep per level, drawn at random; 0: all; default {DEFAULT_MAX_SAMPLES}",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the sample; default 0")
+    parser.add_argument("--seed", type=seed, default=0, help="of the sample; default 0")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU if there is one")
     parser.add_argument("--workers", type=int, default=2, help="threads that load images; default 2")
     parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")

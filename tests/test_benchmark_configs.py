@@ -24,8 +24,7 @@ def test_a_method_is_a_short_config_with_a_title_and_a_kind(name):
 @pytest.mark.parametrize("name", ALL)
 def test_the_detector_builds(name):
     model = build_detector(load(name).model)
-    model.init_cfg = None
-    assert bool(model.domains) == name.startswith("ms2a")
+    assert bool(model.domains) == (name.startswith("ms2a") and name != "ms2a_colour_no_adapter")
 
 
 @pytest.mark.parametrize("name", TRAINED)

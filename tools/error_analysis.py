@@ -1,7 +1,7 @@
 """Says which errors cost a detector how much: duplicates, loose boxes, false alarms on the background, misses.
 
-tools/error_analysis.py ANNOTATIONS.json DETECTIONS.json [--domain NAME], the detections as tools/test.py --out writes
-them.
+tools/error_analysis.py ANNOTATIONS.json DETECTIONS.json [--domain NAME] [--classes NAME …], the detections as
+tools/test.py --out writes them.
 """
 
 import argparse
@@ -16,9 +16,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ann_file", help="COCO annotations of a test set")
     parser.add_argument("detections", help="COCO json that tools/test.py --out wrote")
-    parser.add_argument("--domain", help="whose detections count; default: all")
+    parser.add_argument("--domain", help="whose detections count, if the file holds several domains'")
+    parser.add_argument("--classes", nargs="+", help="the detector's classes; default: all that are annotated")
     args = parser.parse_args(argv)
-    whole, gains = analyse_errors(args.ann_file, args.detections, args.domain)
+    whole, gains = analyse_errors(args.ann_file, args.detections, args.domain, args.classes)
     print(f"mAP50 {whole:.1f}")
     for kind, gain in gains.items():
         print(f"  without each {kind}: {gain:+.1f}")

@@ -5,8 +5,9 @@ What is finished is not done again: every step leaves a record, see :mod:`ms2a.a
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from ms2a.artefacts import provenance, read_json, write_text
 from ms2a.errors import UserError
 
 METRICS = ("mAP", "mAP_50")
+# What the report reads of a line.
+NEEDED = {"source", "task", "method", "title", "kind", "shots", "seed", "metrics", "adaptation_seconds"}
 
 
 def run_benchmark(
@@ -38,7 +41,7 @@ def run_benchmark(
         runs: which, in the order in which they start.
         work_dir: for checkpoints, logs and records.
         results: file of JSON lines; lines of other runs are kept.
-        jobs: runs at once; the CPU's cores are divided among them.
+        jobs: runs at once, at least 1; the CPU's cores are divided among them.
         device: ``"cpu"``, ``"cuda"``, … or None for a GPU if there is one.
         keep: leave a run alone if it has a line, whatever config made it.
         cfg_options: dotted keys and values for every method's config; each line holds them, but is the line of the
@@ -46,9 +49,13 @@ def run_benchmark(
         say: where progress is told.
 
     Raises:
-        UserError: a task or method cannot be read, or a step failed.
+        UserError: ``jobs`` below one, a task or method that cannot be read or used, or a step that failed.
     """
-    prepared = [prepare_run(run, work_dir, device, cfg_options) for run in runs]
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs}: expected 1 or more")
+    prepared = list(
+        {item.key: item for item in (prepare_run(run, work_dir, device, cfg_options) for run in runs)}.values()
+    )
     known = {_key(line): line["config_sha256"] for line in read_results(results)} if results.exists() else {}
     wanted = len(prepared)
     prepared = [
@@ -57,13 +64,15 @@ def run_benchmark(
     say(f"{wanted - len(prepared)} of {wanted} runs have their line in {results}")
     if not prepared:
         return
-    Runner(work_dir, say).run(list({step.name: step for p in prepared for step in prepare_step(p.adaptation)}.values()))
+    preparing = {tuple(map(str, step.command)): step for item in prepared for step in prepare_step(item.adaptation)}
+    Runner(work_dir, say).run(list(preparing.values()))
+    _check_annotations(prepared)
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))} if jobs > 1 else {}
 
     def runner(adaptation: Adaptation) -> Runner:
         return Runner(adaptation.work_dir, lambda *_, **__: None, environment, quiet=True)
 
-    with ThreadPoolExecutor(jobs) as pool:
+    with _stoppable_pool(jobs) as pool:
         rounds = rounds_of(prepared)
         for number, chains in enumerate(rounds, start=1):
             for done in [pool.submit(runner(adaptation).run, chain) for adaptation, chain in chains]:
@@ -71,6 +80,26 @@ def run_benchmark(
             say(f"base detectors and memories: round {number} of {len(rounds)}", flush=True)
         finished = {pool.submit(runner(item.adaptation).run, [*item.shared, *item.own]): item for item in prepared}
         _collect(finished, results, say)
+
+
+@contextmanager
+def _stoppable_pool(jobs: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that start nothing new once something went wrong or Ctrl-C was pressed."""
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _check_annotations(prepared: Sequence[Prepared]) -> None:
+    """Before hours of work: the annotation file of each domain that is trained on is there."""
+    for item in prepared:
+        for side in ("source_train", "target_train"):
+            path = Path(item.config[side].get("data_root") or "", item.config[side].ann_file)
+            if not path.exists():
+                raise UserError(f"annotation file {path} of {side} (seed {item.run.seed}) does not exist")
 
 
 def _collect(finished: Mapping[Future, Prepared], results: Path, say: Callable[..., None]) -> None:
@@ -97,6 +126,7 @@ def _line(item: Prepared, records: Sequence[Mapping]) -> dict[str, Any]:
     metrics = read_json(item.folder / "results" / "metrics.json", "metrics file")["metrics"]
     domains = {"target": item.adaptation.target, "source": item.adaptation.source}
     return {
+        "source": item.adaptation.source,
         "task": item.adaptation.target,
         "method": item.run.method,
         "title": item.config.title,
@@ -119,7 +149,7 @@ def _line(item: Prepared, records: Sequence[Mapping]) -> dict[str, Any]:
 
 
 def _key(line: Mapping[str, Any]) -> tuple:
-    return line["task"], line["shots"], line["method"], line["seed"]
+    return line["source"], line["task"], line["shots"], line["method"], line["seed"]
 
 
 def _keep(line: Mapping[str, Any], results: Path) -> None:
@@ -136,8 +166,14 @@ def read_results(path: Path) -> list[dict[str, Any]]:
         UserError: the file is missing or a line is not valid.
     """
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
         raise UserError(f"results file {path} does not exist; run tools/benchmark.py without --report first") from None
     except ValueError as error:
         raise UserError(f"results file {path} is not valid JSON lines ({error})") from None
+    for number, line in enumerate(lines, start=1):
+        if not isinstance(line, dict) or not NEEDED <= set(line):
+            raise UserError(
+                f"line {number} of results file {path}: expected an object with {', '.join(sorted(NEEDED))}"
+            )
+    return lines

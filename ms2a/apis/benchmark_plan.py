@@ -84,12 +84,20 @@ class Prepared:
     @property
     def key(self) -> tuple:
         """What tells a run's line from others."""
-        return self.adaptation.target, self.config.num_annotated, self.run.method, self.run.seed
+        return (
+            self.adaptation.source,
+            self.adaptation.target,
+            self.config.num_annotated,
+            self.run.method,
+            self.run.seed,
+        )
 
     @property
     def config_sha256(self) -> str:
         """Of the settled config, wherever the benchmark's folder is."""
-        text = json.dumps(self.config._cfg_dict, sort_keys=True).replace(str(self.adaptation.work_dir), "")
+        text, folder = json.dumps(self.config._cfg_dict, sort_keys=True), self.adaptation.work_dir
+        for name in (str(folder.resolve()), str(folder)):
+            text = text.replace(name, "")
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -110,8 +118,13 @@ def prepare_run(
         cfg_options: dotted keys and values that the method's config gets; the base detector's does not.
 
     Raises:
-        UserError: an unknown method, or a task that cannot be read.
+        UserError: an unknown method, a task that cannot be read or whose detector is another, or ``cfg_options`` that
+            are the task's.
     """
+    if of_task := sorted({key.split(".")[0] for key in cfg_options or ()} & set(TASK_VARIABLES)):
+        raise UserError(
+            f"--cfg-options {', '.join(of_task)}: the task says that; use --tasks, --shots, --seeds or MS2A_DATA_ROOT"
+        )
     if run.method not in known_methods():
         raise UserError(f"unknown method {run.method!r}; known: {', '.join(known_methods())}")
     adaptation = _load(run, work_dir, device)
@@ -120,6 +133,12 @@ def prepare_run(
     for side in ("source", "target"):
         variables[f"{side}_train"] = {**variables[f"{side}_train"], "pipeline": f"${{{side}_pipeline}}"}
     method = load_config(METHODS / f"{run.method}.py", cfg_options, variables)
+    sizes = [config.model.neck.out_channels for config in (method, adaptation.configs[BASE])]
+    if sizes[0] != sizes[1]:
+        raise UserError(
+            f"task {run.task} has a detector of {sizes[1]} channels, configs/benchmark/{run.method}.py of {sizes[0]}; "
+            "give both the same size"
+        )
     variables["load_from"] = str(adaptation.checkpoint(BASE))
     shared = [replace(train_step(adaptation, BASE), after=())]
     if method.get("num_prototypes"):
@@ -139,7 +158,10 @@ def prepare_run(
     if method.get("all_target_labels"):
         options["target_train.ann_file"] = "${target_pool}"
     method = load_config(METHODS / f"{run.method}.py", options, variables)
-    folder = adaptation.work_dir / f"{adaptation.target}_{method.num_annotated}" / run.method
+    changed = (
+        f"_{hashlib.sha256(json.dumps(cfg_options, sort_keys=True).encode()).hexdigest()[:8]}" if cfg_options else ""
+    )
+    folder = adaptation.work_dir / f"{adaptation.target}_{method.num_annotated}" / f"{run.method}{changed}"
     write_text(method.pretty_text, folder / "config.py")
     own = _own_steps(adaptation, method, folder, shared)
     return Prepared(run, method, adaptation, shared, own, folder, cfg_options)

@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from scipy import stats
 
+from ms2a.apis.benchmark_plan import known_methods
 from ms2a.artefacts import atomic_path, write_text
 
 matplotlib.use("Agg")
@@ -28,14 +29,14 @@ def write_report(lines: Sequence[Mapping[str, Any]], folder: Path) -> str:
     Returns:
         the text of the report.
     """
-    groups = sorted({(line["task"], line["shots"]) for line in lines if line["kind"] != "bound"})
+    groups = sorted({(*_task(line), line["shots"]) for line in lines if line["kind"] != "bound"})
     sections = []
-    for task, shots in groups:
-        chosen = [line for line in lines if line["task"] == task and line["shots"] == shots]
-        rows = summarise(chosen)
-        sections.append(_table(f"{task}, {shots} annotated images", rows))
-        _plot(rows, f"{task}, {shots} annotated images", folder / f"{task}_{shots}.png")
-    for shots in sorted({shots for _, shots in groups}):
+    for source, target, shots in groups:
+        rows = summarise([line for line in lines if (*_task(line), line["shots"]) == (source, target, shots)])
+        title = f"{source} → {target}, {shots} annotated images"
+        sections.append(_table(title, rows))
+        _plot(rows, title, folder / f"{source}_to_{target}_{shots}.png")
+    for shots in sorted({shots for *_, shots in groups}):
         sections += _controls_table(shots, [line for line in lines if line["shots"] == shots])
     text = "\n".join(sections)
     write_text(text, folder / "report.md")
@@ -95,26 +96,31 @@ def against_controls(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     A control's name begins with the name of its method.
 
     Returns:
-        rows with ``method`` and ``control`` (titles), for each task and for ``"all"`` the :func:`paired_difference`,
-        and ``pairs``, the number of pairs of ``"all"``.
+        rows with ``method`` and ``control`` (titles), for each task, ``(source, target)``, and for ``"all"`` the
+        :func:`paired_difference`, and ``pairs``, the number of pairs of ``"all"``.
     """
     by_method: dict[str, dict[tuple, Mapping]] = {}
     for line in lines:
-        by_method.setdefault(line["method"], {})[line["task"], line["seed"]] = line
-    methods = [name for name, runs in by_method.items() if _any(runs)["kind"] == "method"]
+        by_method.setdefault(line["method"], {})[_task(line), line["seed"]] = line
+    names = {*by_method, *known_methods()}
     rows = []
     for name, controls in by_method.items():
-        its = max((method for method in methods if name.startswith(f"{method}_")), key=len, default=None)
-        if its is None or _any(controls)["kind"] != "control":
+        # Of all methods there are, not of those that were run: the controls of one are not those of another.
+        its = max((method for method in names if name.startswith(f"{method}_")), key=len, default=None)
+        if its not in by_method or _any(controls)["kind"] != "control":
             continue
         row = {"method": _any(by_method[its])["title"], "control": _any(controls)["title"]}
-        for task in sorted({line["task"] for line in lines}):
+        for task in sorted(set(map(_task, lines))):
             own = {key: line for key, line in by_method[its].items() if key[0] == task}
             row[task] = paired_difference(own, controls)
         row["all"] = paired_difference(by_method[its], controls)
         row["pairs"] = len(set(controls) & set(by_method[its]))
         rows.append(row)
     return sorted(rows, key=lambda row: (row["method"], row["control"]))
+
+
+def _task(line: Mapping[str, Any]) -> tuple[str, str]:
+    return line["source"], line["task"]
 
 
 def _any(runs: Mapping[int, Mapping]) -> Mapping:
@@ -144,16 +150,16 @@ def _table(title: str, rows: Sequence[Mapping]) -> str:
         difference = "best" if row["difference"] is None else _signed(row["difference"])
         cells = [row["title"], str(row["seeds"]), *cells, difference, f"{row['seconds']:.0f} s"]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines).replace("nan", "–") + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _controls_table(shots: int, lines: Sequence[Mapping]) -> list[str]:
     rows = against_controls(lines)
     if not rows:
         return []
-    tasks = sorted({line["task"] for line in lines})
+    tasks = sorted(set(map(_task, lines)))
     text = [f"### Method minus control, target mAP50, {shots} annotated images", ""]
-    text.append(f"| method | control | {' | '.join(tasks)} | all tasks | pairs |")
+    text.append(f"| method | control | {' | '.join(target for _, target in tasks)} | all tasks | pairs |")
     text.append("| --- " * (4 + len(tasks)) + "|")
     for row in rows:
         cells = [
@@ -163,15 +169,18 @@ def _controls_table(shots: int, lines: Sequence[Mapping]) -> list[str]:
             str(row["pairs"]),
         ]
         text.append(f"| {' | '.join(cells)} |")
-    return ["\n".join(text).replace("nan", "–") + "\n"]
+    return ["\n".join(text) + "\n"]
 
 
 def _signed(difference: tuple[float, float]) -> str:
-    return "–" if np.isnan(difference[0]) else "{:+.1f} ± {:.1f}".format(*difference)
+    return "–" if np.isnan(difference[0]) else _spread(difference, "+.1f")
 
 
-def _spread(value: tuple[float, float]) -> str:
-    return "{:.1f} ± {:.1f}".format(*value)
+def _spread(value: tuple[float, float], form: str = ".1f") -> str:
+    mean, spread = (
+        "–" if np.isnan(number) else format(number, how) for number, how in zip(value, (form, ".1f"), strict=True)
+    )
+    return f"{mean} ± {spread}"
 
 
 def _plot(rows: Sequence[Mapping], title: str, path: Path) -> None:

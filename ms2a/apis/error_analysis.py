@@ -25,26 +25,35 @@ MATCHED, LOOSE = 0.5, 0.1
 
 
 def analyse_errors(
-    ann_file: str | os.PathLike, detections: str | os.PathLike, domain: str | None = None
+    ann_file: str | os.PathLike,
+    detections: str | os.PathLike,
+    domain: str | None = None,
+    classes: Sequence[str] | None = None,
 ) -> tuple[float, dict[str, float]]:
     """Takes each kind of error away, one at a time.
 
     Args:
         ann_file: COCO annotations of a test set.
         detections: COCO results of ``tools/test.py --out``.
-        domain: whose detections count, if the results hold those of several test sets.
+        domain: whose detections count; needed if the results hold those of several test sets.
+        classes: names of the detector's classes, if the annotations have others besides.
 
     Returns:
         mAP50 in percent, and for each of :data:`KINDS` the points it would gain.
 
     Raises:
-        UserError: a file is missing or not valid, or there are no detections of the domain.
+        UserError: a file is missing or not valid, there are no detections of the domain, or they are of other images,
+            or a class is unknown.
     """
     truth = read_coco(ann_file)
     mend_annotations(truth)
-    results = [item for item in read_json(detections, "detections") if domain in (None, item.get("domain"))]
-    if not results:
-        raise UserError(f"{detections} holds no detections{f' of domain {domain!r}' if domain else ''}")
+    if classes is not None:
+        truth = _restricted(truth, classes, ann_file)
+    results = _of_domain(read_json(detections, "detections"), detections, domain)
+    if strange := {item["image_id"] for item in results} - {image["id"] for image in truth["images"]}:
+        raise UserError(f"{detections} has detections of image {min(strange)}, which is not in {ann_file}")
+    known = {category["id"] for category in truth["categories"]}
+    results = [item for item in results if item["category_id"] in known]
     kinds, never_found = sort_detections(truth["annotations"], results)
     whole = _map50(truth, results)
     gains = {}
@@ -53,6 +62,31 @@ def analyse_errors(
     found = [item for item in truth["annotations"] if item["id"] not in never_found]
     gains[MISSED] = _map50({**truth, "annotations": found}, results) - whole
     return whole, gains
+
+
+def _restricted(truth: dict[str, Any], classes: Sequence[str], ann_file: str | os.PathLike) -> dict[str, Any]:
+    """The annotations of some classes."""
+    categories = [category for category in truth["categories"] if category["name"] in classes]
+    if missing := set(classes) - {category["name"] for category in categories}:
+        names = ", ".join(category["name"] for category in truth["categories"])
+        raise UserError(f"{ann_file} has no class {', '.join(sorted(missing))}; it has {names}")
+    known = {category["id"] for category in categories}
+    annotations = [item for item in truth["annotations"] if item["category_id"] in known]
+    return {**truth, "categories": categories, "annotations": annotations}
+
+
+def _of_domain(results: Any, path: str | os.PathLike, domain: str | None) -> list[dict[str, Any]]:
+    """The detections of one domain, all of them if no domain is named."""
+    needed = {"image_id", "category_id", "bbox", "score"}
+    if not isinstance(results, list) or not all(isinstance(item, dict) and needed <= set(item) for item in results):
+        raise UserError(f"{path} is no list of COCO detections; tools/test.py --out FILE.json writes one")
+    domains = sorted({item["domain"] for item in results if "domain" in item})
+    if domain is None and len(domains) > 1:
+        raise UserError(f"{path} holds detections of {', '.join(domains)}; say whose with --domain")
+    chosen = [item for item in results if domain in (None, item.get("domain"))]
+    if not chosen:
+        raise UserError(f"{path} holds no detections{f' of domain {domain!r}' if domain else ''}")
+    return chosen
 
 
 def sort_detections(

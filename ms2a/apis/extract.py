@@ -100,7 +100,7 @@ def extract(
     chosen = init_distributed(launcher, choose_device(device))
     pipeline = COLOUR_PIPELINE if prototype == "colour" else memory_pipeline(cfg)
     dataset = ImageFolderDataset(img, pipeline, img_root, domain)
-    model = speed_up(build_model(cfg, checkpoint, chosen))
+    model = None if prototype == "colour" else speed_up(build_model(cfg, checkpoint, chosen))
     samples = {kind: LevelSamples(max_samples, seed, sample_by) for kind in KINDS[prototype]}
     run = SamplingRun(ImageBatches(dataset, batch_size), samples, strict)
     rank, num_processes = get_dist_info()
@@ -153,9 +153,12 @@ def _check_found(img: str | os.PathLike, run: SamplingRun) -> None:
 
 @torch.no_grad()
 def add_maps(
-    model: nn.Module, dim: int | None, samples: Mapping[str, LevelSamples], names: Sequence[str], images: Tensor
+    model: nn.Module | None, dim: int | None, samples: Mapping[str, LevelSamples], names: Sequence[str], images: Tensor
 ) -> None:
-    """Offers what the base detector sees in a batch; the adapter, if the config has one, stands behind the neck."""
+    """Offers what the base detector sees in a batch; the adapter, if the config has one, stands behind the neck.
+
+    Colours are those of the images: they need no detector.
+    """
     if "_colour" in samples:
         samples["_colour"].add(names, [images[:, None]], [None])
         return

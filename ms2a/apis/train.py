@@ -204,9 +204,8 @@ def _cache_images(cfg: Config, dataset: Any, logger: logging.Logger) -> None:
 
 
 def _build_model(cfg: Config, classes: Sequence[str], logger: logging.Logger) -> nn.Module:
-    if cfg.resume_from and cfg.model.get("adapter"):
-        # A checkpoint holds the memory; its files need not be there any more.
-        cfg.model.adapter.memory.files = None
+    if cfg.resume_from:
+        _need_no_memory_files(cfg.model)
     model = build_detector(cfg.model, train_cfg=cfg.get("train_cfg"), test_cfg=cfg.get("test_cfg"))
     model.CLASSES = list(classes)
     if model.bbox_head.num_classes != len(classes):
@@ -233,6 +232,17 @@ def _build_model(cfg: Config, classes: Sequence[str], logger: logging.Logger) ->
         trained = freeze_all_but(model, parts)
         logger.info("frozen except %d tensors whose names contain %s", len(trained), " or ".join(parts))
     return model
+
+
+def _need_no_memory_files(model: Config) -> None:
+    """A checkpoint holds the memory; its files need not be there any more."""
+    if model.get("adapter"):
+        model.adapter.memory.files = None
+    if model.get("style"):
+        model.style.file = None
+    for alignment in model.get("alignment") or ():
+        if alignment.get("to_memory"):
+            alignment.to_memory.files = None
 
 
 def _drop_unknown_shadow_weights(model: nn.Module, state_dict: dict[str, Any], *_: Any) -> None:

@@ -50,8 +50,8 @@ class DomainPool(ConcatDataset):
         return self._other[self._drawn]
 
 
-class _FirstSamples(RepeatDataset):
-    """A data set repeated until it has ``samples`` images."""
+class _Samples(RepeatDataset):
+    """``samples`` images of a data set: it is repeated, or if it has more, each is drawn from a part of its own."""
 
     def __init__(self, dataset: Any, samples: int) -> None:
         super().__init__(dataset, -(-samples // len(dataset)))
@@ -61,12 +61,18 @@ class _FirstSamples(RepeatDataset):
     def __len__(self) -> int:
         return self._samples
 
+    def __getitem__(self, idx: int) -> dict:
+        size = len(self.dataset)
+        if self._samples < size:
+            idx = np.random.randint(idx * size // self._samples, (idx + 1) * size // self._samples)
+        return super().__getitem__(idx)
+
 
 def _repeat(dataset: Any, times: Any, samples: Any) -> RepeatDataset:
     if samples is not None:
-        if not isinstance(samples, int) or samples < len(dataset):
-            raise UserError(f"samples={samples!r} of a domain: expected a number of at least its {len(dataset)} images")
-        return _FirstSamples(dataset, samples)
+        if not isinstance(samples, int) or samples < 1:
+            raise UserError(f"samples={samples!r} of a domain must be a whole number, or 0 for none of its images")
+        return _Samples(dataset, samples)
     if not isinstance(times, int) or times < 1:
         raise UserError(f"times={times!r} of a domain must be a whole number, 1 or more")
     return RepeatDataset(dataset, times)
@@ -81,16 +87,16 @@ class CrossDomainMixDataset(MultiImageMixDataset):
 
     Args:
         domains: for each domain ``dict(dataset=<config>, times=<int>, samples=<int>)``. ``times`` repeats the data set
-            so often (default 1); ``samples``, if given, repeats it until an epoch has so many images of it, none for 0.
-            The order does not matter.
+            so often (default 1); ``samples``, if given, is the number of its images in an epoch: it is repeated, or if
+            it has more, others are drawn in every epoch; 0 leaves it out. The order does not matter.
         pipeline: transforms that follow; :class:`~ms2a.datasets.transforms.CrossDomainCopyPaste` and
             :class:`~ms2a.datasets.transforms.SameDomainMosaic` take their partners by domain.
         skip_type_keys: types of transforms to leave out.
         max_refetch: how often to try again where a pipeline returns nothing.
 
     Raises:
-        UserError: fewer than two domains where CopyPaste needs another, a repetition below one, fewer samples than
-            images, or differing class lists.
+        UserError: fewer than two domains where CopyPaste needs another, a repetition below one, a number of
+            samples below zero, or differing class lists.
     """
 
     def __init__(

@@ -28,7 +28,8 @@ class TargetStyle:
         prob: share of the images that are restyled.
 
     Raises:
-        UserError: albumentations is not installed, an unknown method, or nothing to read.
+        UserError: albumentations is not installed, an unknown method, or nothing to read; unreadable images are left
+            out.
     """
 
     def __init__(
@@ -42,17 +43,28 @@ class TargetStyle:
         if unknown or not methods:
             raise UserError(f"TargetStyle(methods={list(methods)}): expected some of {', '.join(METHODS)}")
         self._transforms = _albumentations(methods)
-        self._images = find_images(img, img_root)
+        self._img = str(img)
+        self._images = list(find_images(img, img_root))
         self.prob = prob
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """Changes ``results["img"]``, uint8 (H, W, 3)."""
         if np.random.rand() < self.prob:
-            reference = mmcv.imread(os.path.join(*self._images[np.random.randint(len(self._images))]))
+            reference = self._reference()
             transform, key = self._transforms[np.random.randint(len(self._transforms))]
             transform.set_random_seed(int(np.random.randint(2**31)))
             results["img"] = transform(image=results["img"], **{key: [reference]})["image"]
         return results
+
+    def _reference(self) -> np.ndarray:
+        """A random readable image; one that is not is not tried again."""
+        while self._images:
+            number = np.random.randint(len(self._images))
+            image = mmcv.imread(os.path.join(*self._images[number]))
+            if image is not None:
+                return image
+            self._images.pop(number)
+        raise UserError(f"TargetStyle(img={self._img}): none of its images can be read")
 
 
 def _albumentations(methods: Sequence[str]) -> list[tuple[Any, str]]:

@@ -124,7 +124,12 @@ class MemoryAlignment(BaseModule):
 
         Returns:
             scalar.
+
+        Raises:
+            UserError: the memory was never read.
         """
+        if self.vectors.isnan().any():
+            raise UserError(f"the alignment's memory of {self.domain!r} is empty: give its files under to_memory.files")
         foreign = torch.tensor([domain != self.domain for domain in domains], device=maps[0].device)
         if not foreign.any():
             return sum(level.sum() for level in maps) * 0.0

@@ -82,7 +82,10 @@ class StyleMemory(BaseModule):
         super().init_weights()
         if not self.file:
             return
-        for layer, rows in zip(STYLE_LAYERS, read_prototypes(self.file), strict=False):
+        stored = read_prototypes(self.file)
+        if len(stored) != len(STYLE_LAYERS):
+            raise UserError(f"style file {self.file} holds {len(stored)} layers, expected {len(STYLE_LAYERS)}")
+        for layer, rows in zip(STYLE_LAYERS, stored, strict=True):
             buffer = self.get_buffer(layer)
             styles = rows.flatten(1)
             if styles.numel() != buffer.numel() or len(styles) != self.num_styles:
@@ -97,7 +100,13 @@ class StyleMemory(BaseModule):
             buffer[:, 1].clamp_(min=0)
 
     def draw(self, domains: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
-        """For each image a style (B,) int64, and how far to go towards it (B,) in 0–1; 0 for images to leave alone."""
+        """For each image a style (B,) int64, and how far to go towards it (B,) in 0–1; 0 for images to leave alone.
+
+        Raises:
+            UserError: the styles were never read.
+        """
+        if self.stem.isnan().any():
+            raise UserError(f"the style memory of {self.domain!r} is empty: give its *_style_cluster.pth as style.file")
         styles = torch.randint(self.num_styles, (len(domains),), device=device)
         share = torch.rand(len(domains), device=device)
         foreign = torch.tensor([domain != self.domain for domain in domains], device=device)

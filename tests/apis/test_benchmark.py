@@ -1,13 +1,14 @@
 """The benchmark's plan, its results file and its report."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mmcv import Config
 
-from ms2a.apis.benchmark import _keep, read_results, run_benchmark
+from ms2a.apis.benchmark import _check_annotations, _keep, _stoppable_pool, read_results, run_benchmark
 from ms2a.apis.benchmark_plan import ROOT, Run, prepare_run, rounds_of
 from ms2a.apis.benchmark_report import against_controls, paired_difference, summarise, write_report
 from ms2a.apis.pipeline import Runner
@@ -33,7 +34,7 @@ def test_task_shots_and_seed_reach_the_methods_config(tmp_path):
     assert (target.dataset.ann_file, target.samples) == ("t2/split4_30.json", 240)
     assert [part.ann_file for part in item.config.data.test.datasets] == ["t2/test.json", "s/val.json"]
     assert item.config.model.default_domain == "indus_synth_t2"
-    assert item.key == ("indus_synth_t2", 30, "ms2a", 4)
+    assert item.key == ("indus_synth_s", "indus_synth_t2", 30, "ms2a", 4)
     memory = tmp_path / "indus_synth_s/seed4/memory/indus_synth_t2_map_k100"
     assert item.config.model.adapter.memory.files == {
         domain: str(memory / f"{domain}_cluster.pth") for domain in ("indus_synth_s", "indus_synth_t2")
@@ -59,6 +60,40 @@ def test_cfg_options_change_the_method_and_not_the_base_detector(tmp_path):
     assert (usual.config.runner.max_epochs, longer.config.runner.max_epochs) == (3, 9)
     assert longer.config.checkpoint_config.interval == 9
     assert "_k10/" in longer.config.model.adapter.memory.files["indus_synth_s"]
+
+
+def test_cfg_options_have_a_folder_of_their_own_and_leave_the_task_alone(tmp_path):
+    run = Run(T1, "joint", 10, 1)
+    folders = {prepare_run(run, tmp_path, cfg_options=options).folder for options in (None, {"lr": 1e-4}, {"lr": 2e-4})}
+    assert len(folders) == 3
+    with pytest.raises(UserError, match="--cfg-options num_annotated: the task says that; use --tasks, --shots"):
+        prepare_run(run, tmp_path, cfg_options={"num_annotated": 30})
+
+
+def test_a_task_with_another_detector_is_refused_at_once(tmp_path):
+    task = ROOT / "configs/yolox/yolox_fs_x_640x640_50e_cityscapes_pretrain_mom_ft.py"
+    with pytest.raises(UserError, match="has a detector of 320 channels, configs/benchmark/joint.py of 64"):
+        prepare(tmp_path, task, "joint", None)
+
+
+def test_the_hash_of_a_config_does_not_depend_on_how_the_folder_is_written(tmp_path, monkeypatch):
+    task = write_task(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found = {
+        prepare_run(Run(task, "joint", None, 1), folder).config_sha256
+        for folder in (Path("a"), tmp_path / "a", Path("b"))
+    }
+    assert len(found) == 1
+
+
+def test_no_jobs_and_missing_splits_are_told_before_any_work(tmp_path):
+    run = Run(write_task(tmp_path), "joint", None, 1)
+    with pytest.raises(UserError, match="--jobs 0: expected 1 or more"):
+        run_benchmark([run], tmp_path / "work", tmp_path / "results.jsonl", jobs=0)
+    item = prepare_run(run, tmp_path / "work")
+    item.config.target_train.ann_file = "split9_10.json"
+    with pytest.raises(UserError, match=r"annotation file .*split9_10.json of target_train \(seed 1\) does not exist"):
+        _check_annotations([item])
 
 
 def test_a_task_of_ones_own_leaves_nothing_of_the_configs_own_task(tmp_path):
@@ -119,13 +154,17 @@ def test_clustering_writes_the_files_that_training_reads(tmp_path):
         assert sorted(map(str, cluster.outputs)) == sorted(item.config.model.adapter.memory.files.values())
 
 
+def place(item):
+    return dict(zip(("source", "task", "shots"), item.key, strict=False))
+
+
 def test_a_run_with_its_line_is_done_wherever_the_folder_is(tmp_path):
     item = prepare(tmp_path / "here", method="ms2a")
     moved = prepare(tmp_path / "there", method="ms2a")
     assert item.config_sha256 == moved.config_sha256
     assert item.config_sha256 != prepare(tmp_path / "here", method="ms2a", seed=2).config_sha256
     results, said = tmp_path / "results.jsonl", []
-    done = dict(line("ms2a", 1, 50.0), task=item.key[0], shots=item.key[1], config_sha256=item.config_sha256)
+    done = dict(line("ms2a", 1, 50.0), **place(item), config_sha256=item.config_sha256)
     _keep(done, results)
     run_benchmark([item.run], tmp_path / "elsewhere", results, say=lambda text, **_: said.append(text))
     assert said == [f"1 of 1 runs have their line in {results}"]
@@ -134,11 +173,23 @@ def test_a_run_with_its_line_is_done_wherever_the_folder_is(tmp_path):
 def test_a_line_of_another_config_counts_if_asked_to(tmp_path):
     item = prepare(tmp_path, method="joint")
     results, said = tmp_path / "results.jsonl", []
-    _keep(dict(line("joint", 1, 50.0), task=item.key[0], shots=item.key[1], config_sha256="another"), results)
+    _keep(dict(line("joint", 1, 50.0), **place(item), config_sha256="another"), results)
     run_benchmark([item.run], tmp_path, results, keep=True, say=lambda text, **_: said.append(text))
     assert said == [f"1 of 1 runs have their line in {results}"]
     with pytest.raises(StopIteration):  # the first thing said is that there is something to do
         run_benchmark([item.run], tmp_path, results, say=lambda text, **_: next(iter([])) if "0 of 1" in text else None)
+
+
+def test_ctrl_c_starts_nothing_new():
+    started = []
+    with pytest.raises(KeyboardInterrupt), _stoppable_pool(1) as pool:
+        first = pool.submit(lambda: (started.append(0), time.sleep(0.2)))
+        for number in range(1, 5):
+            pool.submit(started.append, number)
+        while not started:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    assert started == [0] and first.done()
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path):
@@ -148,7 +199,9 @@ def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path):
 
 def line(method, seed, score, kind="baseline", **more):
     metrics = {"target mAP": score / 2, "target mAP_50": score, "source mAP": 30.0, "source mAP_50": 80.0}
-    return dict(task="t", method=method, title=method.upper(), kind=kind, shots=10, seed=seed, metrics=metrics) | {
+    return dict(
+        source="s", task="t", method=method, title=method.upper(), kind=kind, shots=10, seed=seed, metrics=metrics
+    ) | {
         "adaptation_seconds": 60.0,
         **more,
     }
@@ -183,18 +236,33 @@ def test_a_method_is_compared_with_its_own_controls():
     rows = {row["control"]: row for row in against_controls(lines)}
     assert rows["M_NOISE"]["method"] == "M" and rows["M_STYLE_NOISE"]["method"] == "M_STYLE"
     # Differences 1 and 3 on the one task, -1 on the other.
-    assert rows["M_NOISE"]["t"] == pytest.approx((2.0, 12.706), rel=1e-3)
-    assert rows["M_NOISE"]["u"][0] == -1.0
+    assert rows["M_NOISE"]["s", "t"] == pytest.approx((2.0, 12.706), rel=1e-3)
+    assert rows["M_NOISE"]["s", "u"][0] == -1.0
     assert rows["M_NOISE"]["all"] == pytest.approx((1.0, 4.303 * 2 / np.sqrt(3)), rel=1e-3)
     assert rows["M_NOISE"]["pairs"] == 3
 
 
 def test_the_report_has_a_table_and_a_plot_for_each_task(tmp_path):
     text = write_report(LINES + [dict(item, shots=30) for item in LINES[:3]], tmp_path)
-    assert "### t, 10 annotated images" in text and "### t, 30 annotated images" in text
+    assert "### s → t, 10 annotated images" in text and "### s → t, 30 annotated images" in text
     assert "| OURS | 3 | 27.5 ± 1.0 | 55.0 ± 2.0 | 30.0 ± 0.0 | 80.0 ± 0.0 | +3.0 ± 5.0 | 60 s |" in text
     assert (tmp_path / "report.md").read_text() == text
-    assert (tmp_path / "t_10.png").stat().st_size > 5000
+    assert (tmp_path / "s_to_t_10.png").stat().st_size > 5000
+
+
+def test_targets_of_two_sources_are_two_tasks(tmp_path):
+    text = write_report(LINES + [dict(item, source="banana") for item in LINES[:2]], tmp_path)
+    assert "### s → t, 10 annotated images" in text and "### banana → t, 10 annotated images" in text
+    _keep(LINES[0], tmp_path / "results.jsonl")
+    _keep(dict(LINES[0], source="banana"), tmp_path / "results.jsonl")
+    assert len(read_results(tmp_path / "results.jsonl")) == 2
+    assert "| JOINT | 1 | 26.0 ± – |" in write_report([LINES[2]], tmp_path)
+
+
+def test_a_control_of_a_method_that_was_not_run_is_no_other_methods():
+    lines = [line("ms2a", 1, 50.0, "method"), line("ms2a_colour_random_memory", 1, 58.0, "control")]
+    assert against_controls(lines) == []
+    assert len(against_controls([*lines, line("ms2a_colour", 1, 62.0, "method")])) == 1
 
 
 def test_a_line_replaces_an_earlier_one_of_the_same_run(tmp_path):
@@ -211,6 +279,9 @@ def test_a_results_file_that_is_not_one_is_refused(tmp_path):
     Path(tmp_path / "cut.jsonl").write_text('{"task": "t"')
     with pytest.raises(UserError, match="is not valid JSON lines"):
         read_results(tmp_path / "cut.jsonl")
+    Path(tmp_path / "other.jsonl").write_text('{"task": "t"}')
+    with pytest.raises(UserError, match="line 1 of results file .*: expected an object with adaptation_seconds, kind"):
+        read_results(tmp_path / "other.jsonl")
 
 
 def test_shared_steps_come_once_each_behind_what_they_need(tmp_path):

@@ -68,6 +68,32 @@ def test_what_each_kind_costs_against_a_plain_loop(files):
     )
 
 
+def test_classes_that_the_detector_does_not_know_do_not_count(files):
+    truth_file, found_file = files
+    truth = json.loads(truth_file.read_text())
+    truth["categories"].append(dict(id=2, name="bolt"))
+    truth["annotations"].append(item(2, [80, 10, 20, 20], category=2, id=5, area=400, iscrowd=0))
+    expected = analyse_errors(*files)
+    truth_file.write_text(json.dumps(truth))
+    assert analyse_errors(*files) != expected
+    assert analyse_errors(*files, classes=["part"]) == expected
+    with pytest.raises(UserError, match="has no class nut; it has part, bolt"):
+        analyse_errors(*files, classes=["nut"])
+
+
+def test_detections_of_another_set_are_refused(files, tmp_path):
+    truth_file, found_file = files
+    found_file.write_text(json.dumps([*DETECTIONS[:-1], {**DETECTIONS[0], "domain": "day"}]))
+    with pytest.raises(UserError, match="holds detections of day, night; say whose with --domain"):
+        analyse_errors(truth_file, found_file)
+    found_file.write_text(json.dumps([{**DETECTIONS[0], "image_id": 7}]))
+    with pytest.raises(UserError, match="has detections of image 7, which is not in"):
+        analyse_errors(truth_file, found_file)
+    found_file.write_text(json.dumps(dict(images=[])))
+    with pytest.raises(UserError, match="is no list of COCO detections"):
+        analyse_errors(truth_file, found_file)
+
+
 def test_the_command_prints_each_kind_and_knows_domains(files, capsys):
     run([*files, "--domain", "night"])
     lines = capsys.readouterr().out.splitlines()

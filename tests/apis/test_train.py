@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmcv import Config
 
 from ms2a.apis.config import load_config
-from ms2a.apis.train import one_line_worker_errors, train
+from ms2a.apis.train import _need_no_memory_files, one_line_worker_errors, train
 from ms2a.errors import UserError
 from tests.tiny import make_config, make_domains, make_memory
 
@@ -62,6 +63,19 @@ def test_a_run_writes_checkpoints_a_log_and_its_config(base):
     assert "fp16 is for GPUs" in log
     assert "Target domain: night" in log and "night_bbox_mAP" in log
     assert load_config(base / "base.py").work_dir == str(base)
+
+
+def test_resuming_asks_for_no_memory_file():
+    model = Config(
+        dict(
+            adapter=dict(memory=dict(files=dict(day="gone.pth"))),
+            style=dict(file="gone.pth"),
+            alignment=[dict(loss=1), dict(to_memory=dict(files=dict(day_foreground="gone.pth")))],
+        )
+    )
+    _need_no_memory_files(model)
+    assert "gone" not in str(model)
+    _need_no_memory_files(Config(dict(adapter=None, style=None, alignment=None)))
 
 
 def test_resumed_run_equals_an_uninterrupted_one(folder, stage_two):

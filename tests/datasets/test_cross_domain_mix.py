@@ -205,7 +205,18 @@ def test_a_domain_without_samples_is_left_out(config):
     assert len(dataset) == 6 and dataset[0]["domain"] == "fog"
 
 
-def test_fewer_samples_than_images_would_hide_some(config):
-    config["domains"][0]["samples"] = 4
-    with pytest.raises(UserError, match="samples=4 of a domain: expected a number of at least its 5 images"):
+def test_of_more_images_than_samples_each_epoch_draws_others_evenly(config):
+    config["domains"][0]["samples"] = 2
+    dataset = build_dataset(config).dataset
+    assert len(dataset) == 2 + 2 * 3
+    np.random.seed(0)
+    epochs = [[dataset[index]["filename"] for index in range(2)] for _ in range(60)]
+    assert len({name for first, _ in epochs for name in [first]}) == 2
+    assert len({name for _, second in epochs for name in [second]}) == 3
+    assert not {first for first, _ in epochs} & {second for _, second in epochs}
+
+
+def test_a_number_of_samples_below_zero_is_refused(config):
+    config["domains"][0]["samples"] = -1
+    with pytest.raises(UserError, match="samples=-1 of a domain must be a whole number"):
         build_dataset(config)

@@ -51,6 +51,17 @@ def test_the_share_of_restyled_images(target, bright):
     assert 0.15 < np.mean(changed) < 0.35
 
 
+def test_unreadable_images_are_left_out(target, bright):
+    for number in range(2):
+        (target / f"{number}.png").write_bytes(b"cut")
+    style = TargetStyle(str(target), methods=["HistogramMatching"], prob=1.0)
+    np.random.seed(0)
+    assert all(style(dict(img=bright))["img"].mean() < bright.mean() for _ in range(5))
+    (target / "2.png").write_bytes(b"cut")
+    with pytest.raises(UserError, match="none of its images can be read"):
+        TargetStyle(str(target), prob=1.0)(dict(img=bright))
+
+
 def test_an_unknown_method_is_refused(target):
     with pytest.raises(UserError, match="expected some of HistogramMatching, FDA"):
         TargetStyle(str(target), methods=["CycleGAN"])

@@ -163,6 +163,13 @@ def test_alignment_to_the_memory_moves_only_other_domains(memory_files):
     assert not maps[0].grad[1].any()
 
 
+def test_alignment_refuses_a_memory_that_was_never_read():
+    alignment = MemoryAlignment(dict(type="MMDLoss"), "far", 2, 2, None, num_levels=1)
+    alignment.init_weights()
+    with pytest.raises(UserError, match="memory of 'far' is empty: give its files under to_memory.files"):
+        alignment([torch.randn(1, 2, 4, 4)], ["near"])
+
+
 def test_alignment_refuses_a_memory_of_another_size(memory_files):
     with pytest.raises(UserError, match=r"hold levels of \[\(4, 2\)\].*expects .*6, 2"):
         MemoryAlignment(dict(type="MMDLoss"), "far", 2, 3, memory_files, num_levels=1).init_weights()

@@ -82,6 +82,11 @@ def test_styles_that_do_not_fit_are_refused_with_both_numbers(file):
         StyleMemory("night", (10, 16), K, file).init_weights()
 
 
+def test_styles_that_were_never_read_are_refused():
+    with pytest.raises(UserError, match="style memory of 'night' is empty: give its"):
+        memory(None).draw(["day"], torch.device("cpu"))
+
+
 def test_training_restyles_source_images_only_and_testing_none(file, monkeypatch):
     model = build(style=dict(type="StyleMemory", domain="night", channels=CHANNELS, num_styles=K, file=file, prob=1.0))
     seen = []
