@@ -59,7 +59,9 @@ def network_inputs(cfg: Config, seed: int = 0) -> Iterator[NetworkInput]:
         seed: of the order, the mixing and the sizes.
     """
     set_random_seed(seed)
-    model = build_detector(cfg.model).train()
+    # The labelled images are shown: pseudo-labels need a teacher that has learned.
+    parts = {name: value for name, value in cfg.model.items() if name != "self_training"}
+    model = build_detector(parts).train()
     model.backbone.register_forward_pre_hook(_stop)
     set_random_seed(seed)
     loader_cfg = {**cfg.data.get("train_dataloader", {}), "workers_per_gpu": 0, "persistent_workers": False}

@@ -35,6 +35,12 @@ def test_cfg_options_and_number(config, tmp_path):
         main([config, "--out-dir", tmp_path, "--num", "0"])
 
 
+def test_self_training_shows_its_labelled_images(config, tmp_path):
+    options = ["--cfg-options", "model.self_training.score_thr=0.5"]
+    tool("tools/browse_batches.py")([config, "--out-dir", tmp_path, "--num", "2", *options])
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_inputs_are_at_the_size_the_network_sees(config):
     """Pasted rectangles are of one colour: a box must lie on pixels of a class colour at every size."""
     cfg = load_config(
