@@ -41,8 +41,8 @@ def test_runs_are_lines_that_are_not_done_twice_and_make_a_report(tmp_path):
         assert set(line["metrics"]) == {"target mAP", "target mAP_50", "source mAP", "source mAP_50"}
         assert line["cfg_options"] == {"test_batch_size": 2}
         assert line["peak_mib"] > 100 and line["provenance"]["versions"]["torch"]
-    assert "### line_b, 3 annotated images\n" in first.stdout
-    assert (tmp_path / "work" / "line_b_3.png").exists()
+    assert "### line_a → line_b, 3 annotated images\n" in first.stdout
+    assert (tmp_path / "work" / "line_a_to_line_b_3.png").exists()
 
     checkpoint = tmp_path / "work" / "task" / "seed2" / "base" / "latest.pth"
     before = checkpoint.stat().st_mtime_ns
