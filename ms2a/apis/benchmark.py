@@ -13,7 +13,7 @@ from typing import Any
 
 from ms2a.apis.benchmark_plan import Prepared, Run, prepare_run, rounds_of
 from ms2a.apis.pipeline import Runner
-from ms2a.apis.stages import Adaptation, prepare_step
+from ms2a.apis.stages import Adaptation, annotation_files, prepare_step
 from ms2a.artefacts import provenance, read_json, write_text
 from ms2a.errors import UserError
 
@@ -64,7 +64,7 @@ def run_benchmark(
     say(f"{wanted - len(prepared)} of {wanted} runs have their line in {results}")
     if not prepared:
         return
-    preparing = {tuple(map(str, step.command)): step for item in prepared for step in prepare_step(item.adaptation)}
+    preparing = {tuple(step.command): step for item in prepared for step in prepare_step(item.adaptation)}
     Runner(work_dir, say).run(list(preparing.values()))
     _check_annotations(prepared)
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))} if jobs > 1 else {}
@@ -97,9 +97,9 @@ def _check_annotations(prepared: Sequence[Prepared]) -> None:
     """Before hours of work: the annotation file of each domain that is trained on is there."""
     for item in prepared:
         for side in ("source_train", "target_train"):
-            path = Path(item.config[side].get("data_root") or "", item.config[side].ann_file)
-            if not path.exists():
-                raise UserError(f"annotation file {path} of {side} (seed {item.run.seed}) does not exist")
+            for path in annotation_files(item.config[side]):
+                if not path.exists():
+                    raise UserError(f"annotation file {path} of {side} (seed {item.run.seed}) does not exist")
 
 
 def _collect(finished: Mapping[Future, Prepared], results: Path, say: Callable[..., None]) -> None:

@@ -158,10 +158,10 @@ def prepare_run(
     if method.get("all_target_labels"):
         options["target_train.ann_file"] = "${target_pool}"
     method = load_config(METHODS / f"{run.method}.py", options, variables)
-    changed = (
-        f"_{hashlib.sha256(json.dumps(cfg_options, sort_keys=True).encode()).hexdigest()[:8]}" if cfg_options else ""
-    )
-    folder = adaptation.work_dir / f"{adaptation.target}_{method.num_annotated}" / f"{run.method}{changed}"
+    name = run.method
+    if cfg_options:
+        name += "_" + hashlib.sha256(json.dumps(cfg_options, sort_keys=True).encode()).hexdigest()[:8]
+    folder = adaptation.work_dir / f"{adaptation.target}_{method.num_annotated}" / name
     write_text(method.pretty_text, folder / "config.py")
     own = _own_steps(adaptation, method, folder, shared)
     return Prepared(run, method, adaptation, shared, own, folder, cfg_options)

@@ -144,12 +144,12 @@ def command_line(command: Sequence[Any], device: str | None = None) -> list[str]
     return [*words, "--device", device] if device else words
 
 
-def _annotations(dataset: Mapping[str, Any]) -> list[Path]:
+def annotation_files(dataset: Mapping[str, Any]) -> list[Path]:
     """The annotation files of a config's data set, wherever they stand in it."""
     if "ann_file" in dataset:
         return [Path(dataset.get("data_root") or "", dataset["ann_file"])]
     parts = [dataset.get("dataset"), *dataset.get("datasets", ()), *dataset.get("domains", ())]
-    return [path for part in parts if part for path in _annotations(part)]
+    return [path for part in parts if part for path in annotation_files(part)]
 
 
 def prepare_step(adaptation: Adaptation) -> list[Step]:
@@ -163,7 +163,7 @@ def train_step(adaptation: Adaptation, stage: str) -> Step:
     folder = adaptation.work_dir / stage
     command = ["tools/train.py", adaptation.config_path(stage), "--work-dir", folder]
     command += ["--seed", adaptation.seed, "--auto-resume", "--no-validate"]
-    inputs = [adaptation.config_path(stage), *_annotations(adaptation.configs[stage].data.train)]
+    inputs = [adaptation.config_path(stage), *annotation_files(adaptation.configs[stage].data.train)]
     return _step(adaptation, stage, command, [folder], inputs)
 
 
@@ -207,7 +207,7 @@ def test_step(adaptation: Adaptation, name: str, stage: str) -> Step:
     folder = adaptation.results(name)
     command = ["tools/test.py", adaptation.config_path(name), adaptation.checkpoint(stage), "--eval", "bbox"]
     command += ["--out", folder / "detections.json", "--work-dir", folder]
-    inputs = [adaptation.config_path(name), *_annotations(adaptation.configs[TARGET_TRAINING].data.test)]
+    inputs = [adaptation.config_path(name), *annotation_files(adaptation.configs[TARGET_TRAINING].data.test)]
     return _step(adaptation, f"test_{name}", command, [folder], inputs)
 
 

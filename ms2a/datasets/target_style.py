@@ -44,7 +44,7 @@ class TargetStyle:
             raise UserError(f"TargetStyle(methods={list(methods)}): expected some of {', '.join(METHODS)}")
         self._transforms = _albumentations(methods)
         self._img = str(img)
-        self._images = list(find_images(img, img_root))
+        self._images = find_images(img, img_root)
         self.prob = prob
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:

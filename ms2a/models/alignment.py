@@ -89,6 +89,7 @@ class MemoryAlignment(BaseModule):
     ):
         super().__init__()
         self.domain, self.files, self.max_locations = domain, files, max_locations
+        self._filled = False  # seen to be: asking in every step would make a GPU wait
         self.name = f"loss_{loss['type'].removesuffix('Loss').lower()}_memory"
         self.losses = nn.ModuleList(build_loss(loss) for _ in range(num_levels))
         rows = len(self.KINDS) * num_prototypes
@@ -128,8 +129,12 @@ class MemoryAlignment(BaseModule):
         Raises:
             UserError: the memory was never read.
         """
-        if self.vectors.isnan().any():
-            raise UserError(f"the alignment's memory of {self.domain!r} is empty: give its files under to_memory.files")
+        if not self._filled:
+            if self.vectors.isnan().any():
+                raise UserError(
+                    f"the alignment's memory of {self.domain!r} is empty: give its files under to_memory.files"
+                )
+            self._filled = True
         foreign = torch.tensor([domain != self.domain for domain in domains], device=maps[0].device)
         if not foreign.any():
             return sum(level.sum() for level in maps) * 0.0

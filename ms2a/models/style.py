@@ -70,6 +70,7 @@ class StyleMemory(BaseModule):
             raise UserError(f"style.prototypes is {prototypes!r}, expected 'stored' or 'random'")
         self.domain, self.prob, self.file, self.prototypes = domain, prob, file, prototypes
         self.num_styles = num_styles
+        self._filled = False  # seen to be: asking in every step would make a GPU wait
         for layer, count in zip(STYLE_LAYERS, channels, strict=True):
             self.register_buffer(layer, torch.full((num_styles, 2, count), float("nan")))
 
@@ -105,8 +106,12 @@ class StyleMemory(BaseModule):
         Raises:
             UserError: the styles were never read.
         """
-        if self.stem.isnan().any():
-            raise UserError(f"the style memory of {self.domain!r} is empty: give its *_style_cluster.pth as style.file")
+        if not self._filled:
+            if self.stem.isnan().any():
+                raise UserError(
+                    f"the style memory of {self.domain!r} is empty: give its *_style_cluster.pth as style.file"
+                )
+            self._filled = True
         styles = torch.randint(self.num_styles, (len(domains),), device=device)
         share = torch.rand(len(domains), device=device)
         foreign = torch.tensor([domain != self.domain for domain in domains], device=device)

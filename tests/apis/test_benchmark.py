@@ -265,6 +265,11 @@ def test_a_control_of_a_method_that_was_not_run_is_no_other_methods():
     assert len(against_controls([*lines, line("ms2a_colour", 1, 62.0, "method")])) == 1
 
 
+@pytest.mark.parametrize("name", ["results", "long"])
+def test_the_published_results_can_be_read(name):
+    assert len(read_results(ROOT / f"docs/benchmark/{name}.jsonl")) >= 30
+
+
 def test_a_line_replaces_an_earlier_one_of_the_same_run(tmp_path):
     path = tmp_path / "results.jsonl"
     for item in (LINES[1], LINES[0], line("joint", 2, 60.0)):
