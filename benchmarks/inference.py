@@ -31,8 +31,10 @@ from ms2a.apis.export import detections_difference, export_onnx
 from ms2a.apis.onnx_detector import OnnxDetector
 from ms2a.artefacts import write_json
 from ms2a.engine.fast_inference import speed_up
+from ms2a.engine.prefetch import ThreadedLoader
 
 CLASSES = ["part"]
+Loader = DataLoader | ThreadedLoader
 
 
 def make_images(folder: Path, count: int, height: int, width: int) -> None:
@@ -86,7 +88,7 @@ def loader_of(cfg: Config, folder: Path, batch: int) -> DataLoader:
     return build_dataloader(build_dataset(dataset), samples_per_gpu=batch, workers_per_gpu=2, dist=False, shuffle=False)
 
 
-def loop(model: nn.Module, loader: DataLoader) -> Callable[[], list]:
+def loop(model: nn.Module, loader: Loader) -> Callable[[], list]:
     """A function that tests all images."""
     wrapped = build_dp(model, "cpu", device_ids=[0])
 
@@ -119,12 +121,12 @@ def exported(cfg: Config, model: nn.Module, folder: Path) -> OnnxDetector:
     return OnnxDetector(folder / "detector.onnx", CLASSES)
 
 
-def sides_of(folder: Path, width: float, batch: int) -> Iterator[tuple[str, nn.Module, DataLoader]]:
+def sides_of(folder: Path, width: float, batch: int) -> Iterator[tuple[str, nn.Module, Loader]]:
     """What is compared, mmdet's loop first."""
     plain_cfg, plain = detector(PLAIN, width)
     memory_cfg, memory = detector(MS2A, width)
     yield "mmdet", stock_detector(plain_cfg, plain), loader_of(plain_cfg, folder, 1)
-    batches = loader_of(plain_cfg, folder, batch)
+    batches = ThreadedLoader(loader_of(plain_cfg, folder, batch))  # as tools/test.py loads them
     yield "Plain YOLOX", speed_up(copy.deepcopy(plain)), batches
     yield "MS2A", speed_up(copy.deepcopy(memory)), batches
     yield "Exported plain YOLOX", exported(plain_cfg, plain, folder), batches
@@ -137,7 +139,7 @@ def difference(expected: list, found: list) -> float:
     return max(detections_difference(*(np.insert(side[0], 5, 0, axis=1) for side in pair)) for pair in pairs)
 
 
-def parts_of(model: nn.Module, loader: DataLoader) -> dict[str, Callable[[], Any]]:
+def parts_of(model: nn.Module, loader: Loader) -> dict[str, Callable[[], Any]]:
     """Functions that do one part of the loop each, and all of it, for all images."""
     inputs = [(data["img"][0], data["img_metas"][0].data[0]) for data in loader]
     inputs = [(images if isinstance(images, torch.Tensor) else images.data[0], metas) for images, metas in inputs]
@@ -156,7 +158,7 @@ def parts_of(model: nn.Module, loader: DataLoader) -> dict[str, Callable[[], Any
     }
 
 
-def print_profile(models: dict[str, nn.Module], loaders: Sequence[DataLoader], rounds: int) -> None:
+def print_profile(models: dict[str, nn.Module], loaders: Sequence[Loader], rounds: int) -> None:
     """Milliseconds an image of each part of the loop; the first is done by two further processes."""
     parts = {name: parts_of(model, loader) for (name, model), loader in zip(models.items(), loaders, strict=True)}
     seconds = iter(time_in_turn([run for runs in parts.values() for run in runs.values()], rounds))

@@ -22,6 +22,7 @@ from ms2a.apis.config import load_config
 from ms2a.apis.extract import extract
 from ms2a.apis.test import evaluate, test
 from ms2a.engine.fast_inference import speed_up
+from ms2a.engine.prefetch import ThreadedLoader
 
 HEIGHT, WIDTH = 128, 320
 STAGE_ONE_IMAGES = 384
@@ -31,7 +32,7 @@ WIDE = dict(SQUARE, test_padding="multiple")
 
 def testing(model: nn.Module, config: str, folder: Path, batch: int, options: dict) -> Callable[[], list]:
     """A function that tests all images of the folder."""
-    return loop(model, loader_of(load_config(config, options), folder, batch))
+    return loop(model, ThreadedLoader(loader_of(load_config(config, options), folder, batch)))
 
 
 def stage_one(checkpoint: Path, folder: Path, height: int) -> Callable[[], None]:

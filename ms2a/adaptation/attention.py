@@ -1,6 +1,6 @@
 """One layer of the efficient adaptation module. Shapes: B images, D domains, C channels, T tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -15,42 +15,55 @@ ANSWER_GRIDS = (10, 5, 2)
 
 
 class WindowTokens(nn.Module):
-    """Makes tokens of the windows of a map: their means, and each window's position code at its own grid.
+    """Makes tokens of the windows of a map: their means plus each window's position code at its own grid.
 
     Args:
         channels: C.
-        grids: for each g, the maps are averaged in g × g windows; T = Σ g².
+        grids: for each g, the map was averaged in g × g windows; T = Σ g².
         normalise: layer norm at the end.
     """
 
     def __init__(self, channels: int, grids: Sequence[int], normalise: bool = False):
         super().__init__()
-        self.grids = tuple(grids)
         code = torch.cat([sine_position_code(channels, (grid, grid)).flatten(1) for grid in grids], dim=1)
         self.register_buffer("code", code.T.contiguous(), persistent=False)  # (T, C)
         self.norm = nn.LayerNorm(channels) if normalise else nn.Identity()
-
-    def windows(self, maps: Tensor) -> Tensor:
-        """(B, C, H, W) → means, (B, T, C)."""
-        return torch.cat([average_windows(maps, grid) for grid in self.grids], dim=1)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Means (B, T, C) → tokens (B, T, C)."""
         return self.norm(windows + self.code)
 
 
-def average_windows(maps: Tensor, grid: int) -> Tensor:
-    """``adaptive_avg_pool2d`` of (B, C, H, W) to grid × grid windows, (B, grid², C), as two matrix products.
+def average_windows(maps: Tensor, grids: Sequence[int]) -> Tensor:
+    """``adaptive_avg_pool2d`` of (B, C, H, W) to g × g windows for each of the grids: (B, Σ g², C).
 
-    ONNX has no adaptive pooling for sizes that are no multiples of the grid.
+    As matrix products: ONNX has no adaptive pooling for sizes that are no multiples of the grid.
     """
-    # While a graph is traced a size is a value of the graph, from which it computes the windows.
-    means = _window_means if torch.jit.is_tracing() else _kept_window_means
-    rows, columns = (means(size, grid, maps.dtype, maps.device) for size in maps.shape[-2:])
-    width, channels = maps.shape[3], maps.shape[1]
-    # In the layout of channels_last no element has to be moved for these products.
-    strips = rows @ maps.permute(0, 2, 3, 1).flatten(2)  # (B, grid, W·C)
-    return (columns @ strips.unflatten(2, (width, channels))).flatten(1, 2)
+    # In the layout of channels_last no element has to be moved.
+    return _resample(maps.permute(0, 2, 3, 1), maps.shape[-2:], grids, _window_means)
+
+
+def upsample(points: Tensor, size_hw: Sequence[int]) -> Tensor:
+    """Bilinear interpolation, corners aligned, between 10 × 10 points (B, 100, C): (B, C, H, W)."""
+    maps = points.unflatten(1, (QUERY_GRID, QUERY_GRID)).permute(0, 3, 1, 2)  # in the layout of channels_last
+    return F.interpolate(maps, size=tuple(size_hw), mode="bilinear", align_corners=True)
+
+
+def average_windows_of_upsampled(points: Tensor, size_hw: Sequence[int], grids: Sequence[int]) -> Tensor:
+    """``average_windows(upsample(points, size_hw), grids)`` without the map, as both are linear: (B, Σ g², C)."""
+    return _resample(points.unflatten(1, (QUERY_GRID, QUERY_GRID)), size_hw, grids, _window_means_of_upsampled)
+
+
+def _resample(maps: Tensor, size_hw: Sequence[int], grids: Sequence[int], matrix_of: Callable[..., Tensor]) -> Tensor:
+    """For each grid, along both axes of maps (B, H, W, C), the products with ``matrix_of(size, grid, …)``."""
+    if not torch.jit.is_tracing():  # then a size is a value of the graph, which computes the matrix from it
+        matrix_of = _KEPT[matrix_of]
+    results = []
+    for grid in grids:
+        rows, columns = (matrix_of(size, grid, maps.dtype, maps.device) for size in size_hw)
+        strips = rows @ maps.flatten(2)  # (B, grid, W·C)
+        results.append((columns @ strips.unflatten(2, maps.shape[2:])).flatten(1, 2))
+    return torch.cat(results, dim=1) if len(results) > 1 else results[0]
 
 
 def _window_means(size: int, grid: int, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -62,7 +75,15 @@ def _window_means(size: int, grid: int, dtype: torch.dtype, device: torch.device
     return ((cells >= first) & (cells < last)).to(dtype) / (last - first)
 
 
-_kept_window_means = lru_cache(maxsize=256)(_window_means)
+def _window_means_of_upsampled(size: int, grid: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(grid, 10): the means of ``size`` cells interpolated between 10 points."""
+    cells = torch.arange(size, device=device, dtype=torch.float32)[:, None]
+    place = cells * (QUERY_GRID - 1) / (cells[-1] + (cells[-1] == 0))
+    shares = (1 - (place - torch.arange(QUERY_GRID, device=device)).abs()).clamp(min=0)  # (size, 10)
+    return (_window_means(size, grid, torch.float32, device) @ shares).to(dtype)
+
+
+_KEPT = {matrix_of: lru_cache(maxsize=256)(matrix_of) for matrix_of in (_window_means, _window_means_of_upsampled)}
 
 
 def attention_weights(query: Tensor, key: Tensor, num_heads: int) -> Tensor:
@@ -75,20 +96,29 @@ def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, num_heads: i
     """Softmax attention in ``num_heads`` slices of the channels; the logits are not divided by √d, as released.
 
     Args:
-        query: (B, T, C).
-        key: (B, S, C).
-        value: (B, S, C).
+        query: (B, T, C); B may be 1 where all images ask the same.
+        key: (B, S, C); B may be 1 where all images are answered by the same.
+        value: as ``key``.
         num_heads: number of slices; divides C.
 
     Returns:
         (B, T, C).
     """
+    if query.is_cuda or torch.jit.is_tracing():
+        query, key, value = (tokens.unflatten(2, (num_heads, -1)).transpose(1, 2) for tokens in (query, key, value))
+        attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # (B, heads, T, C / heads)
+        return attended.transpose(1, 2).flatten(2)
+    if len(key) == 1:  # the tokens of all images in one product
+        return _attend(query.flatten(0, 1)[None], key, value, num_heads).view_as(query)
+    return _attend(query, key, value, num_heads)
 
-    def split(tokens: Tensor) -> Tensor:  # (B, T, C) -> (B, heads, T, C / heads)
-        return tokens.unflatten(2, (num_heads, -1)).transpose(1, 2)
 
-    attended = F.scaled_dot_product_attention(split(query), split(key), split(value), scale=1.0)
-    return attended.transpose(1, 2).flatten(2)
+def _attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
+    """On a CPU several times as fast as torch's kernel, forward and backward, for heads of few channels."""
+    query, key, value = (tokens.unflatten(2, (num_heads, -1)) for tokens in (query, key, value))
+    # Keys come first, so that no operand has to be moved: (B, heads, S, d) @ (B, heads, d, T).
+    weights = (key.transpose(1, 2) @ query.permute(0, 2, 3, 1)).softmax(dim=2)
+    return (value.permute(0, 2, 3, 1) @ weights).flatten(1, 2).transpose(1, 2)
 
 
 class TokenMLP(nn.Module):
@@ -105,9 +135,12 @@ class TokenMLP(nn.Module):
         return self.dropout(convolve_tokens(self.fc2, self.dropout(convolve_tokens(self.fc1, x).relu_())))
 
 
-def convolve_tokens(convolution: nn.Conv2d, tokens: Tensor) -> Tensor:
+def convolve_tokens(convolution: nn.Module, tokens: Tensor) -> Tensor:
     """A 1×1 convolution from C to C' channels, of tokens (B, T, C) → (B, T, C')."""
-    return F.linear(tokens, convolution.weight.flatten(1), convolution.bias)
+    if torch.jit.is_tracing():  # ONNX Runtime would move all elements around a convolution
+        return F.linear(tokens, convolution.weight.flatten(1), convolution.bias)
+    # A view in the layout of channels_last; on CPUs not by Intel twice as fast as a matrix product by MKL.
+    return convolution(tokens.transpose(1, 2).unsqueeze(3)).squeeze(3).transpose(1, 2)
 
 
 class QuickDropout(nn.Dropout):
@@ -125,7 +158,7 @@ class QuickDropout(nn.Dropout):
 
 
 class AdaptationLayer(nn.Module):
-    """Windows of one side ask, windows of the other answer, the answer is added to the feature map.
+    """Windows of one side ask, windows of the other answer.
 
     Args:
         channels: C of both sides, a multiple of ``num_heads`` and of 4.
@@ -145,8 +178,10 @@ class AdaptationLayer(nn.Module):
         if channels % num_heads:
             raise ValueError(f"channels is {channels}, expected a multiple of num_heads={num_heads}")
         self.query, self.num_heads = query, num_heads
-        self.asking = WindowTokens(channels, [QUERY_GRID], normalise)
-        self.answering = WindowTokens(channels, ANSWER_GRIDS, normalise)
+        asking, answering = (QUERY_GRID,), ANSWER_GRIDS
+        self.feature_grids, self.memory_grids = (asking, answering) if query == "feature" else (answering, asking)
+        self.asking = WindowTokens(channels, asking, normalise)
+        self.answering = WindowTokens(channels, answering, normalise)
         self.scale = (channels // num_heads) ** -0.5 if normalise else 1.0
         self.q_lin = nn.Linear(channels, channels)
         self.k_lin = nn.Linear(channels, channels)
@@ -164,40 +199,37 @@ class AdaptationLayer(nn.Module):
             keys and values, (D, 129, C) each, where the feature asks; queries and windows, (D, 100, C) each, where the
             memory does.
         """
+        windows = average_windows(memory, self.memory_grids)
         if self.query == "feature":
-            return self._keys_and_values(memory)
-        return self._queries_and_windows(memory)
+            return self._keys_and_values(windows)
+        return self._query(windows), windows
 
-    def forward(self, feature: Tensor, remembered: tuple[Tensor, Tensor]) -> Tensor:
-        """Adds to each image's feature map what its domain's memory says about it.
+    def forward(self, windows: Tensor, remembered: tuple[Tensor, Tensor]) -> Tensor:
+        """What each image's domain's memory says about its feature map.
 
         Args:
-            feature: F, (B, C, H, W).
-            remembered: what :meth:`remember` returned, for the domain of each of the B images.
+            windows: means of F in windows of ``feature_grids``, (B, 100, C) where the feature asks, else (B, 129, C).
+            remembered: what :meth:`remember` returned, for the domain of each of the B images, or of one for all.
 
         Returns:
-            (B, C, H, W).
+            (B, 100, C): what, upsampled, is added to F.
         """
-        q, k, v, windows = self.sides(feature, remembered)
+        q, k, v, asking = self.sides(windows, remembered)
         attended = multi_head_attention(q * self.scale, k, v, self.num_heads)  # (B, 100, C)
-        x = windows + attended
+        x = asking + attended
         # Before the upsampling, with which a 1×1 convolution commutes: there are fewer windows than locations.
-        x = convolve_tokens(self.out_conv, x + self.mlp(x))
-        x = x.transpose(1, 2).unflatten(2, (QUERY_GRID, QUERY_GRID))
-        return feature + F.interpolate(x, size=feature.shape[-2:], mode="bilinear", align_corners=True)
+        return convolve_tokens(self.out_conv, x + self.mlp(x))
 
-    def sides(self, feature: Tensor, remembered: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def sides(self, windows: Tensor, remembered: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Queries (B, 100, C), keys and values (B, 129, C), and the windows (B, 100, C) the answer is added to."""
         if self.query == "feature":
-            q, windows = self._queries_and_windows(feature)
-            return q, *remembered, windows
-        q, windows = remembered
-        return q, *self._keys_and_values(feature), windows
+            return self._query(windows), *remembered, windows
+        q, asking = remembered
+        return q, *self._keys_and_values(windows), asking
 
-    def _queries_and_windows(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        windows = self.asking.windows(maps)  # the residual around attention carries no position code
-        return self.q_lin(self.asking(windows)), windows
+    def _query(self, windows: Tensor) -> Tensor:
+        return self.q_lin(self.asking(windows))  # the residual around attention carries no position code
 
-    def _keys_and_values(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = self.answering(self.answering.windows(maps))
+    def _keys_and_values(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.answering(windows)
         return self.k_lin(tokens), self.v_lin(tokens)

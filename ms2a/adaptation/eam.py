@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from ms2a.adaptation.attention import AdaptationLayer
+from ms2a.adaptation.attention import AdaptationLayer, average_windows, average_windows_of_upsampled, upsample
 
 
 def _project(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -74,6 +74,18 @@ class EfficientAdaptation(nn.Module):
             the map that replaces P_l, (B, C, H, W).
         """
         adapted = self.project_feature(feature)
+        size_hw, grids = adapted.shape[-2:], self.layers[0].feature_grids
+        # F ← F + layer(F, G) for each layer. A layer sees windows of F only, so F itself is made once, at the end.
+        windows, answers = average_windows(adapted, grids), []
         for layer, parts in zip(self.layers, remembered, strict=True):
-            adapted = layer(adapted, tuple(part[domain_index] for part in parts))
+            if answers:
+                windows = windows + average_windows_of_upsampled(answers[-1], size_hw, grids)
+            answers.append(layer(windows, select_domains(parts, domain_index)))
+        adapted = adapted + upsample(sum(answers[1:], answers[0]), size_hw)
         return adapted if self.project_out is None else feature + self.project_out(adapted)
+
+
+def select_domains(parts: tuple[Tensor, Tensor], domain_index: Tensor) -> tuple[Tensor, ...]:
+    """What each image reads, (B, …), of parts (D, …); (1, …) where all read the same domain."""
+    # Indexing by brackets would add up the gradient element by element.
+    return tuple(part if len(part) == 1 else part.index_select(0, domain_index) for part in parts)

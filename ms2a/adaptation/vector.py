@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ms2a.adaptation.attention import multi_head_attention
+from ms2a.adaptation.eam import select_domains
 
 
 class VectorAdaptation(nn.Module):
@@ -53,7 +54,7 @@ class VectorAdaptation(nn.Module):
         Returns:
             the map that replaces P_l, (B, C, H, W).
         """
-        key, value = (part[domain_index] for part in remembered)
+        key, value = select_domains(remembered, domain_index)
         locations = self.norm_feature(feature.flatten(2).transpose(1, 2))  # (B, H·W, C)
         query = self.q_lin(locations) / (feature.shape[1] // self.num_heads) ** 0.5
         read = self.out_lin(multi_head_attention(query, key, value, self.num_heads))

@@ -1,12 +1,9 @@
 """Batches of unlabelled images through a config's test pipeline, whole batches to each process."""
 
 import copy
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import cv2
 import torch
 from mmcv import Config
 from mmcv.parallel import DataContainer
@@ -15,10 +12,9 @@ from torch import Tensor
 
 from ms2a.apis.datasets import pipelines
 from ms2a.datasets.image_folder import ImageFolderDataset
+from ms2a.engine.prefetch import prefetch
 from ms2a.errors import UserError
 
-# That each thread may load before the first of them is used.
-BATCHES_AHEAD = 2
 # Names and (B, 3, H, W) float32 images of what could be read, paths of what could not.
 Batch = tuple[list[str], Tensor | None, list[str]]
 
@@ -73,28 +69,12 @@ class ImageBatches:
     def load(self, numbers: Sequence[int], workers: int, device: torch.device) -> Iterator[Batch]:
         """Loads batches, some ahead of what is asked for.
 
-        By threads, not by processes: OpenCV decodes and resizes without holding Python's lock, and memory stays what it
-        is, where processes forked from this one would each turn more and more of its pages into copies of their own.
-
         Args:
             numbers: which.
             workers: threads that load; 0 loads when asked.
             device: where the images will go.
         """
-        if not workers:
-            yield from (self[number] for number in numbers)
-            return
-        cv2.setNumThreads(0)  # the threads share the cores already
-        pool, waiting = ThreadPoolExecutor(workers), deque()
-        try:
-            for number in numbers:
-                waiting.append(pool.submit(self._pinned if device.type == "cuda" else self.__getitem__, number))
-                if len(waiting) > BATCHES_AHEAD * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return prefetch(self._pinned if device.type == "cuda" else self.__getitem__, numbers, workers)
 
     def _pinned(self, number: int) -> Batch:
         names, images, unreadable = self[number]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import mmcv
 import numpy as np
 import torch
@@ -16,19 +15,21 @@ from mmcv import Config
 from mmcv.parallel import collate
 from mmdet.utils import build_dp
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ms2a.apis.datasets import picture_name, pipelines
 from ms2a.apis.model import build_model, check_domain, config_classes
 from ms2a.apis.onnx_detector import OnnxDetector
-from ms2a.apis.train import one_line_worker_errors
 from ms2a.artefacts import atomic_path, provenance, write_json
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.engine.distributed import choose_device
 from ms2a.engine.fast_inference import speed_up
+from ms2a.engine.prefetch import prefetch
 from ms2a.errors import UserError
 from ms2a.visualization.detections import draw_detections
+
+# Threads that load images.
+WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -157,29 +158,6 @@ class _Output:
         return own
 
 
-class _Numbered(Dataset):
-    """(index, what the pipeline makes of the image or None)."""
-
-    def __init__(self, images: ImageFolderDataset) -> None:
-        self._images = images
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> tuple[int, dict[str, Any] | None]:
-        return index, self._images[index]
-
-
-def _collated(batch: Sequence[tuple[int, dict | None]]) -> tuple[int, dict | None]:
-    ((index, data),) = batch
-    return index, None if data is None else collate([data], samples_per_gpu=1)
-
-
-def _one_opencv_thread(worker: int) -> None:
-    """Workers share the cores already."""
-    cv2.setNumThreads(0)
-
-
 @torch.no_grad()
 def _detect(
     model: nn.Module, datasets: Sequence[ImageFolderDataset]
@@ -187,13 +165,11 @@ def _detect(
     """Yields data set, index and detections of each image; None for detections if it can't be read."""
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     wrapped = build_dp(model, device.type, device_ids=[device.index or 0])
-    with tqdm(total=sum(map(len, datasets)), desc="detecting", unit="image") as bar, one_line_worker_errors():
+    with tqdm(total=sum(map(len, datasets)), desc="detecting", unit="image") as bar:
         for dataset in datasets:
-            loader = DataLoader(
-                _Numbered(dataset), num_workers=2, collate_fn=_collated, worker_init_fn=_one_opencv_thread
-            )
-            for index, data in loader:
-                found = None if data is None else wrapped(return_loss=False, rescale=True, **data)[0]
+            for index, data in enumerate(prefetch(dataset.__getitem__, range(len(dataset)), WORKERS)):
+                batch = None if data is None else collate([data], samples_per_gpu=1)
+                found = None if batch is None else wrapped(return_loss=False, rescale=True, **batch)[0]
                 yield dataset, index, found
                 bar.update()
 

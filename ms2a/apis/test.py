@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import mmcv
 import numpy as np
 import torch.distributed as dist
@@ -22,10 +21,10 @@ from mmdet.utils import build_ddp, build_dp
 from ms2a.apis.checkpoint import class_mismatch
 from ms2a.apis.datasets import allow_batches, flip_views, has_views, picture_name
 from ms2a.apis.model import build_model
-from ms2a.apis.train import one_line_worker_errors
 from ms2a.artefacts import atomic_path, provenance, write_json
 from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.engine.fast_inference import speed_up
+from ms2a.engine.prefetch import ThreadedLoader
 from ms2a.errors import UserError
 from ms2a.visualization.detections import draw_detections
 
@@ -103,26 +102,23 @@ def test(
     """
     torch_device = init_distributed(launcher, choose_device(device))
     cfg = _settled(cfg, tta)
-    # Loader workers are forked from this process, which OpenCV's own threads don't survive.
-    cv2.setNumThreads(cfg.get("opencv_num_threads", 0))
-    with one_line_worker_errors():
-        dataset = build_dataset(cfg.data.test)
-        options = dict(samples_per_gpu=1, workers_per_gpu=2) | dict(cfg.data.test_dataloader)
-        loader = build_dataloader(dataset, dist=launcher != "none", shuffle=False, **options)
-        model = speed_up(build_model(cfg, checkpoint, torch_device))
-        if list(model.CLASSES) != list(dataset.CLASSES):
-            raise UserError(class_mismatch(f"checkpoint {checkpoint}", model.CLASSES, dataset.CLASSES))
-        if cfg.get("fp16") and torch_device.type == "cuda":
-            wrap_fp16_model(model)
-        if launcher == "none":
-            model = build_dp(model, torch_device.type, device_ids=[torch_device.index or 0])
-            detections = single_gpu_test(model, loader)
-        else:
-            model = build_ddp(model, torch_device.type, device_ids=[torch_device.index], broadcast_buffers=False)
-            # Over nccl the results go through the GPUs: the machines need no common folder.
-            over_nccl = dist.get_backend() == "nccl"
-            folder = None if over_nccl else _shared_folder()
-            detections = multi_gpu_test(model, loader, folder, gpu_collect=over_nccl)
+    dataset = build_dataset(cfg.data.test)
+    options = dict(samples_per_gpu=1, workers_per_gpu=2) | dict(cfg.data.test_dataloader)
+    loader = ThreadedLoader(build_dataloader(dataset, dist=launcher != "none", shuffle=False, **options))
+    model = speed_up(build_model(cfg, checkpoint, torch_device))
+    if list(model.CLASSES) != list(dataset.CLASSES):
+        raise UserError(class_mismatch(f"checkpoint {checkpoint}", model.CLASSES, dataset.CLASSES))
+    if cfg.get("fp16") and torch_device.type == "cuda":
+        wrap_fp16_model(model)
+    if launcher == "none":
+        model = build_dp(model, torch_device.type, device_ids=[torch_device.index or 0])
+        detections = single_gpu_test(model, loader)
+    else:
+        model = build_ddp(model, torch_device.type, device_ids=[torch_device.index], broadcast_buffers=False)
+        # Over nccl the results go through the GPUs: the machines need no common folder.
+        over_nccl = dist.get_backend() == "nccl"
+        folder = None if over_nccl else _shared_folder()
+        detections = multi_gpu_test(model, loader, folder, gpu_collect=over_nccl)
     return None if detections is None else TestRun(dataset, detections, cfg, str(checkpoint))
 
 

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 # oneDNN's convolutions, with weights laid out once and for all and x·sigmoid(x) in the same pass.
 _ONEDNN = torch.ops.mkldnn
-# Not the adapter, which applies the weights of its 1×1 convolutions to tokens.
-PACKED_PARTS = ("backbone", "neck", "bbox_head")
+PACKED_PARTS = ("backbone", "neck", "adapter", "bbox_head")
 
 
 def fold_batch_norms(model: nn.Module) -> nn.Module:
@@ -37,7 +36,7 @@ def speed_up(model: nn.Module) -> nn.Module:
     fold_batch_norms(model)
     if device.type == "cpu" and torch.backends.mkldnn.is_available() and hasattr(_ONEDNN, "_convolution_pointwise"):
         for part in PACKED_PARTS:
-            _pack(getattr(model, part, nn.Module()))
+            _pack(getattr(model, part, None) or nn.Module())
     return model
 
 
@@ -54,12 +53,15 @@ class PackedConv(nn.Module):
         self.options = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
         self.activation = activation
         self.bias = conv.bias
-        with torch.no_grad():
-            # Not a parameter: torch can neither save nor copy this layout.
-            self.packed = _ONEDNN._reorder_convolution_weight(conv.weight, *self.options)
+        # Neither is a parameter: torch can neither save nor copy the packed layout.
+        self.weight, self.packed = conv.weight.detach(), None
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves, then activates."""
+        if self.packed is None:
+            # The best layout depends on the input's size; at another one oneDNN may rearrange it in every call.
+            self.packed = _ONEDNN._reorder_convolution_weight(self.weight, *self.options, list(x.shape))
+            self.weight = None
         return _ONEDNN._convolution_pointwise(x, self.packed, self.bias, *self.options, self.activation, [], "")
 
 

@@ -7,7 +7,14 @@ import torch
 import torch.nn.functional as F
 
 from ms2a.adaptation import EfficientAdaptation, WindowTokens, multi_head_attention, sine_position_code
-from ms2a.adaptation.attention import AdaptationLayer, QuickDropout, attention_weights, average_windows
+from ms2a.adaptation.attention import (
+    AdaptationLayer,
+    QuickDropout,
+    attention_weights,
+    average_windows,
+    average_windows_of_upsampled,
+    upsample,
+)
 
 
 def test_position_code_matches_a_loop():
@@ -31,7 +38,7 @@ def test_position_code_refuses_odd_channels():
 def test_windows_are_means_plus_code():
     maps = torch.randn(2, 8, 20, 30)
     side = WindowTokens(8, [10, 5, 2])
-    tokens = side(side.windows(maps))
+    tokens = side(average_windows(maps, [10, 5, 2]))
     assert tokens.shape == (2, 129, 8)
     first_of_2x2 = maps[1, :, :10, :15].mean((1, 2)) + sine_position_code(8, (2, 2))[:, 0, 0]
     torch.testing.assert_close(tokens[1, 125], first_of_2x2)
@@ -49,10 +56,11 @@ def test_attention_matches_a_loop_without_scaling():
     torch.testing.assert_close(multi_head_attention(query, key, value, num_heads=4), expected)
 
 
-@pytest.mark.parametrize("channels", [32, 64])  # 8 channels a head, and as many as torch's own kernel is left to
-def test_attention_has_the_gradients_of_the_plain_formula(channels):
-    query, key, value = (torch.randn(2, tokens, channels, requires_grad=True) for tokens in (7, 5, 5))
-    direction = torch.randn(2, 7, channels)
+@pytest.mark.parametrize("images", [(2, 2), (2, 1), (1, 2), (1, 1)])  # that ask, that answer
+def test_attention_has_the_gradients_of_the_plain_formula(images):
+    sizes = zip((images[0], images[1], images[1]), (7, 5, 5), strict=True)
+    query, key, value = (torch.randn(batch, tokens, 32, requires_grad=True) for batch, tokens in sizes)
+    direction = torch.randn(max(images), 7, 32)
     weights = attention_weights(query, key, 4)
     expected = (weights @ value.unflatten(2, (4, -1)).transpose(1, 2)).transpose(1, 2).flatten(2)
     result = multi_head_attention(query, key, value, 4)
@@ -65,9 +73,9 @@ def test_attention_has_the_gradients_of_the_plain_formula(channels):
 def test_normalised_attention_does_not_see_the_scale_of_the_tokens():
     layer = AdaptationLayer(16, num_heads=4, normalise=True).eval()
     feature, memory = torch.randn(1, 16, 20, 20), torch.randn(1, 16, 20, 20)
-    query, key, _, _ = layer.sides(feature, layer.remember(memory))
-    side = WindowTokens(16, [10])
-    tokens = side(side.windows(feature))
+    windows = average_windows(feature, [10])
+    query, key, _, _ = layer.sides(windows, layer.remember(memory))
+    tokens = WindowTokens(16, [10])(windows)
     mean, variance = tokens.mean(2, keepdim=True), tokens.var(2, unbiased=False, keepdim=True)
     torch.testing.assert_close(query, layer.q_lin((tokens - mean) / (variance + 1e-5).sqrt()))
     assert layer.scale == 0.5
@@ -93,7 +101,18 @@ def test_windows_are_torchs_adaptive_means(size_hw):
     maps = torch.randn(2, 3, *size_hw)
     for grid in (10, 5, 2):
         expected = F.adaptive_avg_pool2d(maps, grid).flatten(2).transpose(1, 2)
-        torch.testing.assert_close(average_windows(maps, grid), expected)
+        torch.testing.assert_close(average_windows(maps, [grid]), expected)
+
+
+@pytest.mark.parametrize("size_hw", [(16, 40), (4, 10), (7, 23), (1, 1), (1, 2)])
+def test_windows_of_what_is_upsampled_need_no_map(size_hw):
+    points = torch.randn(2, 100, 3)
+    maps = F.interpolate(
+        points.transpose(1, 2).unflatten(2, (10, 10)), size=size_hw, mode="bilinear", align_corners=True
+    )
+    torch.testing.assert_close(upsample(points, size_hw), maps)
+    expected = average_windows(maps, (10, 5, 2))
+    torch.testing.assert_close(average_windows_of_upsampled(points, size_hw, (10, 5, 2)), expected)
 
 
 def test_quick_dropout_is_dropout():
@@ -125,6 +144,16 @@ def test_memory_shared_in_a_batch_equals_one_image_at_a_time(module):
     for i in range(3):
         alone = adapt(module, feature[i : i + 1], memory[index[i]][None], torch.tensor([0]))
         torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=1e-5)
+
+
+def test_a_layer_sees_the_map_that_the_layers_before_it_made(module):
+    """Against the paper's F ← F + layer(F, G), map by map."""
+    feature, memory = torch.randn(2, 16, 12, 20), torch.randn(2, 6, 12, 20)
+    adapted = module.project_feature(feature)
+    for layer, remembered in zip(module.layers, module.remember(memory), strict=True):
+        answer = layer(average_windows(adapted, layer.feature_grids), remembered)
+        adapted = adapted + upsample(answer, adapted.shape[-2:])
+    torch.testing.assert_close(adapt(module, feature, memory, torch.tensor([0, 1])), adapted)
 
 
 def test_zero_output_projection_leaves_the_projected_feature(module):
