@@ -189,17 +189,17 @@ class AdaptationLayer(nn.Module):
         self.mlp = TokenMLP(channels)
         self.out_conv = nn.Conv2d(channels, channels, 1)
 
-    def remember(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+    def remember(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         """All that depends on memory alone.
 
         Args:
-            memory: G, (D, C, h, w), one for each domain.
+            windows: means of each domain's G in windows of ``memory_grids``, (D, 129, C) where the feature asks, else
+                (D, 100, C).
 
         Returns:
             keys and values, (D, 129, C) each, where the feature asks; queries and windows, (D, 100, C) each, where the
             memory does.
         """
-        windows = average_windows(memory, self.memory_grids)
         if self.query == "feature":
             return self._keys_and_values(windows)
         return self._query(windows), windows

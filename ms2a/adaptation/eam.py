@@ -59,8 +59,8 @@ class EfficientAdaptation(nn.Module):
         Args:
             memory: M_l = Z_l + R_l, (D, K, h, w), one for each domain.
         """
-        projected = self.project_memory(memory)
-        return [layer.remember(projected) for layer in self.layers]
+        windows = average_windows(self.project_memory(memory), self.layers[0].memory_grids)
+        return [layer.remember(windows) for layer in self.layers]
 
     def forward(self, feature: Tensor, remembered: list[tuple[Tensor, Tensor]], domain_index: Tensor) -> Tensor:
         """Adapts a neck map.

@@ -74,7 +74,7 @@ def test_normalised_attention_does_not_see_the_scale_of_the_tokens():
     layer = AdaptationLayer(16, num_heads=4, normalise=True).eval()
     feature, memory = torch.randn(1, 16, 20, 20), torch.randn(1, 16, 20, 20)
     windows = average_windows(feature, [10])
-    query, key, _, _ = layer.sides(windows, layer.remember(memory))
+    query, key, _, _ = layer.sides(windows, layer.remember(average_windows(memory, [10, 5, 2])))
     tokens = WindowTokens(16, [10])(windows)
     mean, variance = tokens.mean(2, keepdim=True), tokens.var(2, unbiased=False, keepdim=True)
     torch.testing.assert_close(query, layer.q_lin((tokens - mean) / (variance + 1e-5).sqrt()))
