@@ -35,8 +35,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--sample-by",
         choices=(UNIFORM, NORM),
-        default=UNIFORM,
-        help="norm: maps that weigh more in k-means get in more often and stand for fewer maps; default uniform",
+        default=NORM,
+        help="norm, the default: maps that weigh more in k-means get in more often, and knn_cuda.py counts them less; "
+        "uniform: all alike, for other tools that read the file",
     )
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes were started")
     parser.add_argument(

@@ -24,7 +24,7 @@ from ms2a.apis.resume import Partial
 from ms2a.apis.sampling import LevelSamples, SamplingRun
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.engine.fast_inference import speed_up
-from ms2a.memory.sampling import UNIFORM
+from ms2a.memory.sampling import NORM
 
 CPU = torch.device("cpu")
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 model.neck(model.backbone(batch))
 
         def extract(batches: ImageBatches, workers: int) -> None:
-            samples = {"": LevelSamples(DEFAULT_MAX_SAMPLES, 0, UNIFORM)}
+            samples = {"": LevelSamples(DEFAULT_MAX_SAMPLES, 0, NORM)}
             partial = Partial(Path(folder, ".partial.pth"), {}, DEFAULT_SAVE_INTERVAL)
             add = functools.partial(add_maps, fast, None, samples)
             SamplingRun(batches, samples, strict=False).run(add, workers, CPU, partial)

@@ -22,7 +22,7 @@ from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.engine.fast_inference import speed_up
 from ms2a.errors import UserError
 from ms2a.memory.files import features_path
-from ms2a.memory.sampling import UNIFORM
+from ms2a.memory.sampling import NORM
 from ms2a.models import foreground_mask
 from ms2a.models.style import STYLE_LAYERS, channel_statistics
 
@@ -53,7 +53,7 @@ def extract(
     workers: int = 2,
     strict: bool = False,
     prototype: str = "map",
-    sample_by: str = UNIFORM,
+    sample_by: str = NORM,
     launcher: str = "none",
     save_interval: float = DEFAULT_SAVE_INTERVAL,
 ) -> list[Path]:
