@@ -104,7 +104,7 @@ def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, num_heads: i
     Returns:
         (B, T, C).
     """
-    if query.is_cuda or torch.jit.is_tracing():
+    if query.is_cuda or torch.jit.is_tracing():  # ONNX Runtime moves all weights for a softmax along another axis
         query, key, value = (tokens.unflatten(2, (num_heads, -1)).transpose(1, 2) for tokens in (query, key, value))
         attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # (B, heads, T, C / heads)
         return attended.transpose(1, 2).flatten(2)

@@ -1,6 +1,7 @@
 """Reads a configuration: file, environment, command line, references, in this order."""
 
 import argparse
+import difflib
 import os
 import re
 import sys
@@ -60,7 +61,7 @@ def load_config(
         variables: top-level keys that replace the file's own whole, before anything else; None takes one away.
 
     Raises:
-        UserError: the file is missing, truncated or invalid, an option doesn't fit, or a reference names no key.
+        UserError: the file is missing, truncated or invalid, an option doesn't fit or is misspelt, or a reference names no key.
     """
     cfg = _read(path)
     for key, value in (variables or {}).items():
@@ -78,6 +79,7 @@ def load_config(
             )
         cfg_options = size_options(image_size, f"of config {path}") | cfg_options
     if cfg_options:
+        _check_spelling(cfg, cfg_options, path)
         try:
             cfg.merge_from_dict(cfg_options)
         except (KeyError, TypeError, IndexError) as error:
@@ -112,6 +114,15 @@ def size_options(image_size: Any, where: str) -> dict[str, Any]:
         "memory_img_scale": (height, width),
         "memory_sizes_hw": [(height // stride, width // stride) for stride in (8, 16, 32)],
     }
+
+
+def _check_spelling(cfg: Config, cfg_options: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """An option may add a key, as in mmcv; one that all but equals a key of the file is a misspelt one."""
+    for option in cfg_options:
+        key = option.split(".")[0]
+        meant = [] if key in cfg else difflib.get_close_matches(key, cfg.keys(), 1, cutoff=0.85)
+        if meant:
+            raise UserError(f"--cfg-options {option}: config {path} has no {key!r}; did you mean {meant[0]!r}?")
 
 
 def _read(path: str | os.PathLike) -> Config:
