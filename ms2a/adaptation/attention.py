@@ -35,12 +35,10 @@ class WindowTokens(nn.Module):
 
 
 def average_windows(maps: Tensor, grids: Sequence[int]) -> Tensor:
-    """``adaptive_avg_pool2d`` of (B, C, H, W) to g × g windows for each of the grids: (B, Σ g², C).
-
-    As matrix products: ONNX has no adaptive pooling for sizes that are no multiples of the grid.
-    """
-    # In the layout of channels_last no element has to be moved.
-    return _resample(maps.permute(0, 2, 3, 1), maps.shape[-2:], grids, _window_means)
+    """Means of (B, C, H, W) in g × g windows, for each of the grids: (B, Σ g², C)."""
+    if torch.jit.is_tracing():  # ONNX has no adaptive pooling for sizes that are no multiples of the grid
+        return _resample(maps.permute(0, 2, 3, 1), maps.shape[-2:], grids, _window_means)
+    return torch.cat([F.adaptive_avg_pool2d(maps, grid).flatten(2).transpose(1, 2) for grid in grids], dim=1)
 
 
 def upsample(points: Tensor, size_hw: Sequence[int]) -> Tensor:
@@ -51,19 +49,19 @@ def upsample(points: Tensor, size_hw: Sequence[int]) -> Tensor:
 
 def average_windows_of_upsampled(points: Tensor, size_hw: Sequence[int], grids: Sequence[int]) -> Tensor:
     """``average_windows(upsample(points, size_hw), grids)`` without the map, as both are linear: (B, Σ g², C)."""
-    return _resample(points.unflatten(1, (QUERY_GRID, QUERY_GRID)), size_hw, grids, _window_means_of_upsampled)
+    # While a graph is traced a size is a value of the graph, which computes the matrix from it.
+    matrix_of = _window_means_of_upsampled if torch.jit.is_tracing() else _kept_window_means_of_upsampled
+    return _resample(points.unflatten(1, (QUERY_GRID, QUERY_GRID)), size_hw, grids, matrix_of)
 
 
 def _resample(maps: Tensor, size_hw: Sequence[int], grids: Sequence[int], matrix_of: Callable[..., Tensor]) -> Tensor:
     """For each grid, along both axes of maps (B, H, W, C), the products with ``matrix_of(size, grid, …)``."""
-    if not torch.jit.is_tracing():  # then a size is a value of the graph, which computes the matrix from it
-        matrix_of = _KEPT[matrix_of]
     results = []
     for grid in grids:
         rows, columns = (matrix_of(size, grid, maps.dtype, maps.device) for size in size_hw)
         strips = rows @ maps.flatten(2)  # (B, grid, W·C)
         results.append((columns @ strips.unflatten(2, maps.shape[2:])).flatten(1, 2))
-    return torch.cat(results, dim=1) if len(results) > 1 else results[0]
+    return torch.cat(results, dim=1)
 
 
 def _window_means(size: int, grid: int, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -83,7 +81,7 @@ def _window_means_of_upsampled(size: int, grid: int, dtype: torch.dtype, device:
     return (_window_means(size, grid, torch.float32, device) @ shares).to(dtype)
 
 
-_KEPT = {matrix_of: lru_cache(maxsize=256)(matrix_of) for matrix_of in (_window_means, _window_means_of_upsampled)}
+_kept_window_means_of_upsampled = lru_cache(maxsize=256)(_window_means_of_upsampled)
 
 
 def attention_weights(query: Tensor, key: Tensor, num_heads: int) -> Tensor:
@@ -127,12 +125,14 @@ class TokenMLP(nn.Module):
     def __init__(self, channels: int, hidden_channels: int = 512, dropout: float = 0.1):
         super().__init__()
         self.fc1 = nn.Conv2d(channels, hidden_channels, 1)
+        self.relu = nn.ReLU(inplace=True)
         self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
         self.dropout = QuickDropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) → (B, T, C)."""
-        return self.dropout(convolve_tokens(self.fc2, self.dropout(convolve_tokens(self.fc1, x).relu_())))
+        hidden = self.dropout(self.relu(convolve_tokens(self.fc1, x)))
+        return self.dropout(convolve_tokens(self.fc2, hidden))
 
 
 def convolve_tokens(convolution: nn.Module, tokens: Tensor) -> Tensor:
@@ -215,7 +215,7 @@ class AdaptationLayer(nn.Module):
             (B, 100, C): what, upsampled, is added to F.
         """
         q, k, v, asking = self.sides(windows, remembered)
-        attended = multi_head_attention(q * self.scale, k, v, self.num_heads)  # (B, 100, C)
+        attended = multi_head_attention(q, k, v, self.num_heads)  # (B, 100, C)
         x = asking + attended
         # Before the upsampling, with which a 1×1 convolution commutes: there are fewer windows than locations.
         return convolve_tokens(self.out_conv, x + self.mlp(x))
@@ -228,7 +228,8 @@ class AdaptationLayer(nn.Module):
         return q, *self._keys_and_values(windows), asking
 
     def _query(self, windows: Tensor) -> Tensor:
-        return self.q_lin(self.asking(windows))  # the residual around attention carries no position code
+        query = self.q_lin(self.asking(windows))  # the residual around attention carries no position code
+        return query if self.scale == 1 else query * self.scale
 
     def _keys_and_values(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         tokens = self.answering(windows)

@@ -61,7 +61,8 @@ def load_config(
         variables: top-level keys that replace the file's own whole, before anything else; None takes one away.
 
     Raises:
-        UserError: the file is missing, truncated or invalid, an option doesn't fit or is misspelt, or a reference names no key.
+        UserError: the file is missing, truncated or invalid, an option doesn't fit or is misspelt, or a reference names
+            no key.
     """
     cfg = _read(path)
     for key, value in (variables or {}).items():

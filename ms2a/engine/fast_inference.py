@@ -5,6 +5,8 @@ from mmcv.cnn import ConvModule, fuse_conv_bn
 from mmcv.cnn.bricks import Swish
 from torch import Tensor, nn
 
+from ms2a.adaptation.attention import TokenMLP
+
 # oneDNN's convolutions, with weights laid out once and for all and x·sigmoid(x) in the same pass.
 _ONEDNN = torch.ops.mkldnn
 PACKED_PARTS = ("backbone", "neck", "adapter", "bbox_head")
@@ -45,7 +47,7 @@ class PackedConv(nn.Module):
 
     Args:
         conv: the convolution, on the CPU.
-        activation: ``"swish"`` or ``"none"``: what follows it.
+        activation: ``"swish"``, ``"relu"`` or ``"none"``: what follows it.
     """
 
     def __init__(self, conv: nn.Conv2d, activation: str = "none"):
@@ -69,6 +71,8 @@ def _pack(module: nn.Module) -> None:
     for name, child in module.named_children():
         if _is_folded_swish(child):
             setattr(module, name, PackedConv(child.conv, "swish"))
+        elif isinstance(child, TokenMLP):
+            child.fc1, child.fc2, child.relu = PackedConv(child.fc1, "relu"), PackedConv(child.fc2), nn.Identity()
         elif _is_plain(child):
             setattr(module, name, PackedConv(child))
         else:

@@ -77,8 +77,7 @@ def test_normalised_attention_does_not_see_the_scale_of_the_tokens():
     query, key, _, _ = layer.sides(windows, layer.remember(average_windows(memory, [10, 5, 2])))
     tokens = WindowTokens(16, [10])(windows)
     mean, variance = tokens.mean(2, keepdim=True), tokens.var(2, unbiased=False, keepdim=True)
-    torch.testing.assert_close(query, layer.q_lin((tokens - mean) / (variance + 1e-5).sqrt()))
-    assert layer.scale == 0.5
+    torch.testing.assert_close(query, layer.q_lin((tokens - mean) / (variance + 1e-5).sqrt()) / 2)  # √d
     released = AdaptationLayer(16, num_heads=4)
     assert released.scale == 1
     assert set(layer.state_dict()) - set(released.state_dict()) == {
@@ -97,11 +96,16 @@ def adapt(module, feature, memory, index):
 
 
 @pytest.mark.parametrize("size_hw", [(16, 40), (4, 10), (7, 23), (1, 1)])
-def test_windows_are_torchs_adaptive_means(size_hw):
-    maps = torch.randn(2, 3, *size_hw)
-    for grid in (10, 5, 2):
-        expected = F.adaptive_avg_pool2d(maps, grid).flatten(2).transpose(1, 2)
-        torch.testing.assert_close(average_windows(maps, [grid]), expected)
+def test_a_traced_graph_averages_the_windows_of_any_size(size_hw):
+    maps, grids = torch.randn(2, 3, *size_hw), (10, 5, 2)
+    graph = torch.jit.trace(lambda maps: average_windows(maps, grids), torch.randn(1, 3, 12, 20))
+    torch.testing.assert_close(graph(maps), average_windows(maps, grids))
+    points = torch.randn(2, 100, 3)
+    graph = torch.jit.trace(
+        lambda maps, points: average_windows_of_upsampled(points, maps.shape[-2:], grids),
+        (torch.randn(1, 3, 12, 20), points),
+    )
+    torch.testing.assert_close(graph(maps, points), average_windows_of_upsampled(points, size_hw, grids))
 
 
 @pytest.mark.parametrize("size_hw", [(16, 40), (4, 10), (7, 23), (1, 1), (1, 2)])
