@@ -159,7 +159,7 @@ def parts_of(model: nn.Module, loader: Loader) -> dict[str, Callable[[], Any]]:
 
 
 def print_profile(models: dict[str, nn.Module], loaders: Sequence[Loader], rounds: int) -> None:
-    """Milliseconds an image of each part of the loop; the first is done by two further processes."""
+    """Milliseconds an image of each part of the loop; the first is done by two further processes or threads."""
     parts = {name: parts_of(model, loader) for (name, model), loader in zip(models.items(), loaders, strict=True)}
     seconds = iter(time_in_turn([run for runs in parts.values() for run in runs.values()], rounds))
     print("| |", " | ".join(next(iter(parts.values()))), "|")

@@ -3,7 +3,7 @@
 The rows are the neck maps of rendered pictures of indus_synth and of their mirror images; the detector's weights are
 random, its batch norms fitted to the pictures. Mini-batch k-means as the authors' release uses it, 100 batches of 4,096
 rows, draws them from all rows; ours takes two iterations over a sample of the default size, drawn by norm. The last
-rows tell what a sample costs, drawn by norm and, as by default, uniformly. Inertia is always that of all rows.
+rows tell what a sample costs, drawn by norm, as by default, and uniformly. Inertia is always that of all rows.
 """
 
 import tempfile

@@ -5,6 +5,7 @@ random weights. The mAP is that of the base detector that ``make demo`` leaves, 
 """
 
 import contextlib
+import copy
 import io
 import logging
 import tempfile
@@ -30,7 +31,7 @@ SQUARE = dict(img_scale=(WIDTH, WIDTH))
 WIDE = dict(SQUARE, test_padding="multiple")
 
 
-def testing(model: nn.Module, config: str, folder: Path, batch: int, options: dict) -> Callable[[], list]:
+def testing(model: nn.Module, options: dict, config: str, folder: Path, batch: int) -> Callable[[], list]:
     """A function that tests all images of the folder."""
     return loop(model, ThreadedLoader(loader_of(load_config(config, options), folder, batch)))
 
@@ -79,8 +80,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             _, model = detector(config, args.widen_factor)
             if config == PLAIN:
                 torch.save(dict(meta=dict(CLASSES=CLASSES), state_dict=model.state_dict()), folder / "base.pth")
-            model = speed_up(model)
-            sides = [testing(model, config, folder, args.batch, options) for options in (SQUARE, WIDE)]
+            models = [speed_up(copy.deepcopy(model)) for _ in range(2)]  # each is laid out for its frame
+            options = (SQUARE, WIDE)
+            sides = [testing(*each, config, folder, args.batch) for each in zip(models, options, strict=True)]
             square, wide = time_in_turn(sides, args.rounds)
             report(f"Testing, square to wide frame: {which}", square, wide, "≥ 1.8", args.results, batch=size)
         # Enough images to outweigh starting up, in fewer rounds.

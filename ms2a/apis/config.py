@@ -61,8 +61,8 @@ def load_config(
         variables: top-level keys that replace the file's own whole, before anything else; None takes one away.
 
     Raises:
-        UserError: the file is missing, truncated or invalid, an option doesn't fit or is misspelt, or a reference names
-            no key.
+        UserError: the file is missing, truncated or invalid, an option doesn't fit, its top-level key is misspelt, or
+            a reference names no key.
     """
     cfg = _read(path)
     for key, value in (variables or {}).items():
@@ -118,7 +118,7 @@ def size_options(image_size: Any, where: str) -> dict[str, Any]:
 
 
 def _check_spelling(cfg: Config, cfg_options: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """An option may add a key, as in mmcv; one that all but equals a key of the file is a misspelt one."""
+    """An option may add a key, as in mmcv; a top-level one that all but equals a key of the file is a misspelt one."""
     for option in cfg_options:
         key = option.split(".")[0]
         meant = [] if key in cfg else difflib.get_close_matches(key, cfg.keys(), 1, cutoff=0.85)

@@ -60,9 +60,10 @@ class PackedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves, then activates."""
-        if self.packed is None:
+        weight = self.weight
+        if weight is not None:
             # The best layout depends on the input's size; at another one oneDNN may rearrange it in every call.
-            self.packed = _ONEDNN._reorder_convolution_weight(self.weight, *self.options, list(x.shape))
+            self.packed = _ONEDNN._reorder_convolution_weight(weight, *self.options, list(x.shape))
             self.weight = None
         return _ONEDNN._convolution_pointwise(x, self.packed, self.bias, *self.options, self.activation, [], "")
 

@@ -49,7 +49,7 @@ class ThreadedLoader:
     """The batches of a data loader, loaded by threads of this process instead of its worker processes.
 
     Args:
-        loader: a loader whose ``num_workers`` tells how many threads; its data set needs no worker of its own.
+        loader: a loader whose ``num_workers`` tells how many threads; other options for worker processes do nothing.
     """
 
     def __init__(self, loader: DataLoader):

@@ -59,7 +59,7 @@ class ChannelMapSample:
     @property
     def threshold(self) -> float | None:
         """The key that a map must stay below to get in; None as long as all maps get in."""
-        return float(self._keys[-1]) if self.max_rows and len(self) == self.max_rows else None
+        return float(self._keys[-1]) if 0 < self.max_rows < self.num_seen and len(self) == self.max_rows else None
 
     def add(self, image_keys: Sequence[str], maps: Tensor, offered: Tensor | None = None) -> None:
         """Offers the channel maps of a batch.

@@ -197,6 +197,15 @@ def test_rows_of_a_sample_that_is_not_full_weigh_1_and_zeros_are_kept():
     assert row_weights(sample.rows(), sample.threshold).tolist() == [1.0] * CHANNELS
 
 
+def test_rows_of_a_sample_that_holds_all_maps_weigh_1():
+    sample = _norm_sample(KEYS[:4], max_rows=4 * CHANNELS, batch=2)
+    assert len(sample) == 4 * CHANNELS
+    assert row_weights(sample.rows(), sample.threshold).tolist() == [1.0] * len(sample)
+    sample.add(KEYS[4:5], _maps(KEYS[4:5]) + 1)
+    assert torch.equal(sample.rows(), _norm_sample(KEYS[:5], max_rows=4 * CHANNELS, batch=5).rows())
+    assert sample.threshold is not None
+
+
 @pytest.mark.parametrize("max_rows", [0, 20])
 def test_a_restored_sample_goes_on_as_the_saved_one(max_rows, tmp_path):
     sample = _sample(KEYS[:15], max_rows)
