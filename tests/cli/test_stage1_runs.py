@@ -60,7 +60,7 @@ def whole(folder, tmp_path):
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("by", ["norm", "uniform"])
 def test_several_processes_extract_the_sample_of_one(folder, tmp_path, whole, count, by):
-    if by == "norm":
+    if by == "uniform":  # not the default, which `whole` is
         extract(_arguments(folder, tmp_path / "whole", "--sample-by", by))
         whole = _load(tmp_path / "whole")
     result = _torchrun(count, "extract_fea_fewshot.py", _arguments(folder, tmp_path / "out", "--sample-by", by))
