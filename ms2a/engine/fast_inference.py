@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ms2a.adaptation.attention import TokenMLP
 
-# oneDNN's convolutions, with weights laid out once and for all and x·sigmoid(x) in the same pass.
+# oneDNN's convolutions, with weights laid out once and for all and the activation in the same pass.
 _ONEDNN = torch.ops.mkldnn
 PACKED_PARTS = ("backbone", "neck", "adapter", "bbox_head")
 
@@ -37,8 +37,9 @@ def speed_up(model: nn.Module) -> nn.Module:
     device = next(model.parameters()).device
     fold_batch_norms(model)
     if device.type == "cpu" and torch.backends.mkldnn.is_available() and hasattr(_ONEDNN, "_convolution_pointwise"):
-        for part in PACKED_PARTS:
-            _pack(getattr(model, part, None) or nn.Module())
+        for name in PACKED_PARTS:
+            if part := getattr(model, name, None):  # a detector may have no adapter
+                _pack(part)
     return model
 
 

@@ -8,6 +8,9 @@ from torch import nn
 from ms2a.engine.fast_inference import PackedConv, fold_batch_norms, speed_up
 from tests.models.test_detector import INPUT_HW, build
 
+# As speed_up packs nothing there.
+needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+
 
 def trained(**config):
     """A detector whose batch norms are not the identity."""
@@ -37,7 +40,7 @@ def test_the_function_stays_the_same(change, activation):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+@needs_onednn
 def test_convolutions_are_packed_with_their_activation():
     model = speed_up(trained(activation="SiLU"))
     packed = [module for module in model.modules() if isinstance(module, PackedConv)]
@@ -50,6 +53,7 @@ def test_convolutions_are_packed_with_their_activation():
     assert all(name.startswith("foreground") for name in left)
 
 
+@needs_onednn
 @pytest.mark.parametrize(
     ("options", "size_hw"),
     [

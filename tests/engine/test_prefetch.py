@@ -21,8 +21,15 @@ def test_items_come_in_order_and_not_too_far_ahead(workers):
     assert sorted(asked) == list(range(40))
 
 
-def test_each_thread_keeps_to_one_core_and_leaves_the_network_all():
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
     torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_each_thread_keeps_to_one_core_and_leaves_the_network_all(two_threads):
     assert set(prefetch(lambda _: torch.get_num_threads(), range(8), 2)) == {1}
     assert torch.get_num_threads() == 2
     found = []
