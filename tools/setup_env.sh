@@ -32,11 +32,19 @@ if ! ls "$CACHE/wheels/$tag/"$wheel >/dev/null 2>&1; then
   [ -f "$header" ] || die "building $mmcv needs Python's headers and $header is not there; Debian: apt-get install python3-dev"
 fi
 
+# pip writes what it downloads beside what it installs. torch for x86_64 brings its CUDA libraries.
+case $(uname -m) in x86_64) download=4 needed=13 ;; *) download=1 needed=4 ;; esac
+mkdir -p "$(dirname "$VENV")"
+if ! "$VENV/bin/python" -c 'import torch' 2>/dev/null; then
+  free=$(($(df -Pk "$(dirname "$VENV")" | awk 'END { print $4 }') / 1000000))
+  [ "$free" -ge "$needed" ] || die "making $VENV needs about $needed GB while it installs and the disk has $free GB left; free some, or put it on another disk with VENV=/path/to/folder"
+fi
+
 "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || { say "creating $VENV with $PYTHON"; "$PYTHON" -m venv --clear "$VENV"; }
 python=$VENV/bin/python
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 
-say "installing torch (about 1 GB to download the first time)"
+say "installing torch (about $download GB to download the first time)"
 pip install -q -r requirements/build.txt
 pip install -q --progress-bar on -r requirements/torch.txt
 
