@@ -33,7 +33,7 @@ if ! ls "$CACHE/wheels/$tag/"$wheel >/dev/null 2>&1; then
 fi
 
 # pip writes what it downloads beside what it installs. torch for x86_64 brings its CUDA libraries.
-case $(uname -m) in x86_64) download=4 needed=13 ;; *) download=1 needed=4 ;; esac
+case $(uname -m) in x86_64) download=4 needed=12 ;; *) download=1 needed=4 ;; esac
 mkdir -p "$(dirname "$VENV")"
 if ! "$VENV/bin/python" -c 'import torch' 2>/dev/null; then
   free=$(($(df -Pk "$(dirname "$VENV")" | awk 'END { print $4 }') / 1000000))
