@@ -104,7 +104,7 @@ def repeated(step: Callable[[], None], times: int) -> Callable[[], None]:
     return run
 
 
-def print_profile(step: Callable[[], None]) -> None:
+def print_operators(step: Callable[[], None]) -> None:
     """Operators by their own time."""
     step()
     with profile(activities=[ProfilerActivity.CPU]) as record:
@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             sides = [make(config, width, depth, batch) for config in (MS2A, PLAIN)]
             if args.profile:
                 for side in sides:
-                    print_profile(side)
+                    print_operators(side)
                 continue
             ours, plain = time_in_turn([repeated(side, repeats) for side in sides], args.rounds)
             claim = f"{what}, {name} at {size}, MS2A to plain"

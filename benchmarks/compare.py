@@ -3,9 +3,10 @@
 import argparse
 import os
 import platform
+import pstats
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,32 @@ def time_in_turn(sides: Sequence[Callable[[], Any]], rounds: int) -> list[list[f
             if counted:
                 times.append(time.perf_counter() - start)
     return seconds
+
+
+def calls_and_seconds(profile: pstats.Stats, functions: Sequence[tuple[str, str]]) -> tuple[int, float]:
+    """How often a profiled run called a function, and its seconds with all that it called.
+
+    Args:
+        profile: of Python's profiler.
+        functions: the end of the file and the name of each function that may have done the work; the first that the
+            run called counts.
+
+    Raises:
+        RuntimeError: the run called none of them.
+    """
+    for end, name in functions:
+        for (file, _, function), (_, calls, _, seconds, _) in profile.stats.items():
+            if function == name and file.endswith(end):
+                return calls, seconds
+    raise RuntimeError(f"the run called none of {', '.join(f'{name} of {end}' for end, name in functions)}")
+
+
+def print_profile(milliseconds: Mapping[str, Mapping[str, float]], digits: int = 0) -> None:
+    """Prints a Markdown table: a row for each side, a column for each of its parts."""
+    columns = list(next(iter(milliseconds.values())))
+    print("| |", " | ".join(columns), "|\n|", " | ".join(["---"] * (len(columns) + 1)), "|")
+    for side, parts in milliseconds.items():
+        print(f"| {side} |", " | ".join(f"{value:.{digits}f}" for value in parts.values()), "|")
 
 
 def report(

@@ -25,7 +25,7 @@ from mmdet.utils import build_dp
 from torch import nn
 from torch.utils.data import DataLoader
 
-from benchmarks.compare import parse_args, report, time_in_turn
+from benchmarks.compare import parse_args, print_profile, report, time_in_turn
 from benchmarks.detectors import MS2A, PLAIN, random_detector
 from ms2a.apis.export import detections_difference, export_onnx
 from ms2a.apis.onnx_detector import OnnxDetector
@@ -158,14 +158,12 @@ def parts_of(model: nn.Module, loader: Loader) -> dict[str, Callable[[], Any]]:
     }
 
 
-def print_profile(models: dict[str, nn.Module], loaders: Sequence[Loader], rounds: int) -> None:
+def profile(models: dict[str, nn.Module], loaders: Sequence[Loader], rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds an image of each part of the loop; the first is done by two further processes or threads."""
     parts = {name: parts_of(model, loader) for (name, model), loader in zip(models.items(), loaders, strict=True)}
     seconds = iter(time_in_turn([run for runs in parts.values() for run in runs.values()], rounds))
-    print("| |", " | ".join(next(iter(parts.values()))), "|")
-    for name, runs in parts.items():
-        times = [f"{np.median(next(seconds)) / len(loaders[0].dataset) * 1e3:.1f}" for _ in runs]
-        print(f"| {name} |", " | ".join(times), "|")
+    per_image = 1e3 / len(loaders[0].dataset)
+    return {name: {part: float(np.median(next(seconds))) * per_image for part in runs} for name, runs in parts.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -177,12 +175,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         make_images(Path(name), args.images, args.height, args.width)
         names, models, loaders = zip(*sides_of(Path(name), args.widen_factor, args.batch), strict=True)
         if args.profile:
-            print_profile(dict(zip(names[:3], models, strict=False)), loaders[:3], args.rounds)
+            print_profile(profile(dict(zip(names[:3], models, strict=False)), loaders[:3], args.rounds), digits=1)
             return
         runs = [loop(model, loader) for model, loader in zip(models, loaders, strict=True)]
         stock, plain, _, onnx, _ = (run() for run in runs)
         seconds = time_in_turn(runs, args.rounds)
-    goals = ("≥ 2", "-", "≥ 2", "-")
+    goals = ("≥ 2", "–", "≥ 2", "–")
     differences = (difference(stock, plain), None, difference(stock, onnx), None)
     for side, times, goal, differs in zip(names[1:], seconds[1:], goals, differences, strict=True):
         more = {"images per second": round(args.images / float(np.median(times)), 1)}

@@ -3,11 +3,14 @@
 The forward pass is that of the detector as it is built, and that of its faster form, which the extraction uses too.
 
 Once over batches that are loaded already, which measures sampling, and once from JPEG files with threads that load
-them: on two cores these take from the network what they need.
+them: on two cores these take from the network what they need. ``--profile 1`` prints where one core's time goes
+instead.
 """
 
 import copy
+import cProfile
 import functools
+import pstats
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.compare import parse_args, report, time_in_turn
+from benchmarks.compare import calls_and_seconds, parse_args, print_profile, report, time_in_turn
 from benchmarks.detectors import PLAIN, random_detector
 from benchmarks.images import make_pictures
 from ms2a.apis.extract import DEFAULT_MAX_SAMPLES, DEFAULT_SAVE_INTERVAL, add_maps
@@ -27,6 +30,11 @@ from ms2a.engine.fast_inference import speed_up
 from ms2a.memory.sampling import NORM
 
 CPU = torch.device("cpu")
+PARTS = {
+    "loading (JPEG, resize, pad)": [("apis/image_batches.py", "__getitem__")],
+    "backbone and neck": [("apis/extract.py", "add_maps")],
+    "sampling": [("apis/sampling.py", "add")],
+}
 
 
 class LoadedBatches(ImageBatches):
@@ -43,7 +51,7 @@ class LoadedBatches(ImageBatches):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measures."""
-    args = parse_args(__doc__, argv, images=400, batch=8, widen_factor=0.5, workers=2)
+    args = parse_args(__doc__, argv, images=400, batch=8, widen_factor=0.5, workers=2, profile=0)
     cfg, model = random_detector(PLAIN, args.widen_factor)
     model.eval()
     with tempfile.TemporaryDirectory() as folder:
@@ -62,6 +70,18 @@ def main(argv: Sequence[str] | None = None) -> None:
             partial = Partial(Path(folder, ".partial.pth"), {}, DEFAULT_SAVE_INTERVAL)
             add = functools.partial(add_maps, fast, None, samples)
             SamplingRun(batches, samples, strict=False).run(add, workers, CPU, partial)
+
+        if args.profile:
+            torch.set_num_threads(1)
+            extract(loaded, 0)  # lays out the convolutions' weights
+            profiler = cProfile.Profile()
+            profiler.runcall(extract, ImageBatches(images, args.batch), 0)
+            stats = pstats.Stats(profiler)
+            seconds = {part: calls_and_seconds(stats, by)[1] for part, by in PARTS.items()}
+            seconds["backbone and neck"] -= seconds["sampling"]
+            per_image = 1e3 / args.images
+            print_profile({"ms an image": {part: value * per_image for part, value in seconds.items()}}, digits=2)
+            return
 
         sides = [
             lambda: forward(model),

@@ -4,10 +4,12 @@ Both train the same recipe on the same images from the same random weights, in w
 stage and stage II of the embedded benchmark, with loader workers, at one image size. The first version comes from the
 project's own git history. Rounds differ in their seed, which shows how much losses vary by chance. Seconds of the
 processor are those of a whole run, its start of about five included; they depend less on what else the machine does.
+``--profile 1`` prints where one core's time goes instead.
 """
 
 import json
 import os
+import pstats
 import resource
 import statistics
 import subprocess
@@ -19,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.compare import parse_args, report
+from benchmarks.compare import calls_and_seconds, parse_args, print_profile, report
 from ms2a.artefacts import write_text
 from ms2a.datasets.indus_synth import Sizes, make_benchmark
 from ms2a.memory.files import write_maps
@@ -35,6 +37,7 @@ STAGES = {
     "base": ["max_epochs=4"],
     "t1_pretrain_mom": ["max_epochs=3", "target_times=4", "load_from=None"],
 }
+NAMES = {"base": "base stage", "t1_pretrain_mom": "stage II"}
 # The recipe as it is now, for the first version's configs.
 RECIPE = """
 _base_ = {base!r}
@@ -55,6 +58,18 @@ AUGMENTATION = {
         ["data.train.pipeline.1.scaling_ratio_range=0.75,1.3", "data.train.pipeline.1.border=0,0"],
     ),
     "t1_pretrain_mom": ("", ["data.train.pipeline.2.scaling_ratio_range=0.5,1.5"]),
+}
+
+
+# What does each part of an iteration, in either version.
+STEP = ("parallel/data_parallel.py", "train_step")
+PARTS = {
+    "loading": [("data/dataloader.py", "__next__")],
+    "forward pass and losses": [STEP],
+    "backward pass": [("torch/_tensor.py", "backward")],
+    "gradient clipping": [("hooks/optimizer.py", "clip_grads")],
+    "optimizer": [("optim/adamw.py", "step"), ("optim/adam.py", "step")],
+    "moving average": [("ms2a/engine/hooks.py", "after_train_iter"), ("hook/ema.py", "after_train_iter")],
 }
 
 
@@ -85,15 +100,10 @@ def train(root: Path, config: Path, work_dir: Path, seed: int, options: Sequence
 
     An epoch's first iteration waits for the loader's workers to start, which matters in short epochs only: left out.
     """
-    command = [sys.executable, "tools/train.py", str(config), "--work-dir", str(work_dir), "--no-validate"]
-    command += ["--device", "cpu", "--seed", str(seed), "--cfg-options", *OPTIONS, *options]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
     for log in work_dir.glob("*.log.json"):
         log.unlink()
     before = _processor_seconds()
-    run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
-    if run.returncode:
-        raise RuntimeError(f"training in {root} failed:\n{run.stderr[-2000:]}")
+    _run_training(root, config, work_dir, [], ["--seed", str(seed), "--cfg-options", *OPTIONS, *options])
     (log,) = work_dir.glob("*.log.json")
     rows = [row for row in map(json.loads, log.read_text().splitlines()) if row.get("mode") == "train"]
     seconds = [row["time"] for row in rows if row["iter"] > 1]
@@ -104,40 +114,80 @@ def train(root: Path, config: Path, work_dir: Path, seed: int, options: Sequence
     )
 
 
+def profile(root: Path, config: Path, work_dir: Path, options: Sequence[str]) -> dict[str, float]:
+    """Milliseconds of an iteration that each of its parts takes on one core, under Python's profiler."""
+    output = work_dir.with_suffix(".profile")
+    profiler = ["-m", "cProfile", "-o", str(output)]
+    arguments = ["--cfg-options", *OPTIONS, "workers_per_gpu=0", *options]
+    _run_training(root, config, work_dir, profiler, arguments, OMP_NUM_THREADS="1")
+    found = pstats.Stats(str(output))
+    iterations, _ = calls_and_seconds(found, [STEP])
+    milliseconds = {part: 1e3 * calls_and_seconds(found, by)[1] / iterations for part, by in PARTS.items()}
+    return {**milliseconds, "all": sum(milliseconds.values())}
+
+
+def _run_training(
+    root: Path, config: Path, work_dir: Path, python: Sequence[str], arguments: Sequence[str], **environment: str
+) -> None:
+    command = [sys.executable, *python, "tools/train.py", str(config), "--work-dir", str(work_dir), "--no-validate"]
+    environment = {**os.environ, "PYTHONPATH": str(root), **environment}
+    command += ["--device", "cpu", *arguments]
+    run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    if run.returncode:
+        raise RuntimeError(f"training in {root} failed:\n{run.stderr[-2000:]}")
+
+
 def _processor_seconds() -> float:
     """Of all child processes that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
+def sides_of(folder: Path, first: Path) -> dict[str, dict[str, tuple[Path, Path, list[str]]]]:
+    """For each stage and version where it lies, its config and its options."""
+    inputs, sides = make_inputs(folder), {}
+    for stage, options in STAGES.items():
+        lines, changes = AUGMENTATION[stage]
+        old_config = folder / f"first_{stage}.py"
+        write_text(RECIPE.format(base=str(first / CONFIG.format(stage))) + lines, old_config)
+        options = [*inputs, *options]
+        sides[stage] = dict(
+            now=(ROOT, ROOT / CONFIG.format(stage), options), first=(first, old_config, [*options, *changes])
+        )
+    return sides
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measures; says in one line if the history is missing."""
-    args = parse_args(__doc__, argv)
+    """Measures, or profiles; says in one line if the history is missing."""
+    args = parse_args(__doc__, argv, profile=0)
     folder = args.results.resolve() / "training_speed"
     first = folder / "first_version"
     if not check_out(first):
         print(f"skipped: the git history here has no commit {FIRST_VERSION[:7]}, the first version to compare with")
         return
-    inputs = make_inputs(folder)
-    for stage, options in STAGES.items():
-        lines, changes = AUGMENTATION[stage]
-        old_config = folder / f"first_{stage}.py"
-        write_text(RECIPE.format(base=str(first / CONFIG.format(stage))) + lines, old_config)
-        sides = dict(now=(ROOT, ROOT / CONFIG.format(stage), []), first=(first, old_config, changes))
+    stages = sides_of(folder, first)
+    if args.profile:
+        print_profile(
+            {
+                f"{NAMES[stage]}, {side}": profile(root, config, folder / f"{stage}_{side}", options)
+                for stage, sides in stages.items()
+                for side, (root, config, options) in sides.items()
+            }
+        )
+        return
+    for stage, sides in stages.items():
         runs: dict[str, list[dict[str, float]]] = dict(now=[], first=[])
         # A round is two whole runs for each stage: half as many as asked for.
         for seed in range(max(args.rounds // 2, 1)):
-            for side, (root, config, more) in sides.items():
-                work_dir = folder / f"{stage}_{side}"
-                runs[side].append(train(root, config, work_dir, seed, [*inputs, *options, *more]))
+            for side, (root, config, options) in sides.items():
+                runs[side].append(train(root, config, folder / f"{stage}_{side}", seed, options))
         figures = {
             f"{name}_{side}": [round(run[name], 3) for run in found]
             for side, found in runs.items()
             for name in found[0]
         }
         speeds = ([run["images_per_second"] for run in runs[side]] for side in ("now", "first"))
-        name = "base stage" if stage == "base" else "stage II"
-        report(f"Training {name}, now to first version", *speeds, "≥ 1.5", args.results, **figures)
+        report(f"Training {NAMES[stage]}, now to first version", *speeds, "≥ 1.5", args.results, **figures)
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         make_images(folder, STAGE_ONE_IMAGES, HEIGHT, WIDTH)
         sides = [stage_one(folder / "base.pth", folder, height) for height in (WIDTH, HEIGHT)]
         square, wide = time_in_turn(sides, min(args.rounds, 2))
-        report("Stage I, square to wide frame", square, wide, "-", args.results, images=STAGE_ONE_IMAGES)
+        report("Stage I, square to wide frame", square, wide, "–", args.results, images=STAGE_ONE_IMAGES)
     report_scores(args.checkpoint, args.config, args.results)
 
 

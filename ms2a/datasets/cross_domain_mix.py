@@ -51,7 +51,7 @@ class DomainPool(ConcatDataset):
 
 
 class _Samples(RepeatDataset):
-    """``samples`` images of a data set: it is repeated, or if it has more, each is drawn from a part of its own."""
+    """``samples`` images of a data set: whole repetitions of it, and the rest drawn, each from a part of its own."""
 
     def __init__(self, dataset: Any, samples: int) -> None:
         super().__init__(dataset, -(-samples // len(dataset)))
@@ -63,8 +63,10 @@ class _Samples(RepeatDataset):
 
     def __getitem__(self, idx: int) -> dict:
         size = len(self.dataset)
-        if self._samples < size:
-            idx = np.random.randint(idx * size // self._samples, (idx + 1) * size // self._samples)
+        rest = self._samples % size
+        drawn = idx - (self._samples - rest)
+        if drawn >= 0:
+            idx = np.random.randint(drawn * size // rest, (drawn + 1) * size // rest)
         return super().__getitem__(idx)
 
 
@@ -87,8 +89,8 @@ class CrossDomainMixDataset(MultiImageMixDataset):
 
     Args:
         domains: for each domain ``dict(dataset=<config>, times=<int>, samples=<int>)``. ``times`` repeats the data set
-            so often (default 1); ``samples``, if given, is the number of its images in an epoch: it is repeated, or if
-            it has more, others are drawn in every epoch; 0 leaves it out. The order does not matter.
+            so often (default 1); ``samples``, if given, is the number of its images in an epoch: it is repeated, and
+            what is left over is drawn anew in every epoch; 0 leaves it out. The order does not matter.
         pipeline: transforms that follow; :class:`~ms2a.datasets.transforms.CrossDomainCopyPaste` and
             :class:`~ms2a.datasets.transforms.SameDomainMosaic` take their partners by domain.
         skip_type_keys: types of transforms to leave out.

@@ -194,8 +194,16 @@ def test_an_epoch_has_as_many_samples_as_asked_for(config):
     dataset = build_dataset(config)
     assert len(dataset) == len(dataset.flag) == 17
     drawn = [dataset.dataset[index]["ori_filename"] for index in range(17)]
-    assert drawn[:5] == drawn[5:10] and drawn[10:12] == drawn[:2]
-    assert drawn[12:14] == drawn[14:16] and drawn[16] == drawn[12]
+    assert drawn[:5] == drawn[5:10] and drawn[10] in drawn[:2] and drawn[11] in drawn[2:5]
+    assert drawn[12:14] == drawn[14:16] and drawn[16] in drawn[12:14]
+
+
+def test_what_is_left_over_after_whole_repetitions_is_drawn_anew(config):
+    config["domains"][0]["samples"] = 6
+    dataset = build_dataset(config).dataset
+    np.random.seed(0)
+    last = {dataset[5]["ori_filename"] for _ in range(60)}
+    assert last == {dataset[index]["ori_filename"] for index in range(5)}
 
 
 def test_a_domain_without_samples_is_left_out(config):
