@@ -1,4 +1,4 @@
-"""Starts a tool in as many processes as asked, for dist_train.sh and dist_test.sh: launch.py TOOL GPUS ARGUMENT..."""
+"""Starts a tool in as many processes as asked, for the dist_*.sh scripts: launch.py TOOL GPUS ARGUMENT..."""
 
 import os
 import sys

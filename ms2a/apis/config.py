@@ -20,6 +20,9 @@ REQUIRED_KEYS = ("model", "data")
 # The same pattern as mmdet's replace_cfg_vals.
 REFERENCE = re.compile(r"\$\{([a-zA-Z\d_.]*)\}")
 MAX_REFERENCE_DEPTH = 10
+# Variables of the recipes: sizes of images, and numbers with the smallest that each may be.
+SIZES = ("img_scale", "memory_img_scale")
+SMALLEST = dict(batch_size=1, test_batch_size=1, workers_per_gpu=0, max_epochs=1, num_last_epochs=0, num_prototypes=1)
 
 
 class _KeyValues(DictAction):
@@ -61,8 +64,8 @@ def load_config(
         variables: top-level keys that replace the file's own whole, before anything else; None takes one away.
 
     Raises:
-        UserError: the file is missing, truncated or invalid, an option doesn't fit, its top-level key is misspelt, or
-            a reference names no key.
+        UserError: the file is missing, truncated or invalid, an option doesn't fit, its top-level key is misspelt, a
+            size or a number in one of the recipes' variables can't be one, or a reference names no key.
     """
     cfg = _read(path)
     for key, value in (variables or {}).items():
@@ -85,6 +88,7 @@ def load_config(
             cfg.merge_from_dict(cfg_options)
         except (KeyError, TypeError, IndexError) as error:
             raise UserError(f"--cfg-options do not fit config {path}: {_one_line(error)}") from error
+    _check_variables(cfg, path)
     cfg = _fill_references(cfg, path)
     try:
         return compat_cfg(cfg)
@@ -102,12 +106,7 @@ def size_options(image_size: Any, where: str) -> dict[str, Any]:
     Raises:
         UserError: it is no such pair.
     """
-    valid = isinstance(image_size, (list, tuple)) and len(image_size) == 2
-    if not valid or not all(isinstance(side, int) and side >= 64 and side % 32 == 0 for side in image_size):
-        raise UserError(
-            f"'image_size' {where} is {image_size!r}, expected [height, width], multiples of 32, 64 or more"
-        )
-    height, width = image_size
+    height, width = _check_size("image_size", image_size, where, smallest=64)
     return {
         "img_scale": (height, width),
         "random_size_range": (max(2, round(0.75 * height / 32)), round(1.25 * height / 32)),
@@ -115,6 +114,25 @@ def size_options(image_size: Any, where: str) -> dict[str, Any]:
         "memory_img_scale": (height, width),
         "memory_sizes_hw": [(height // stride, width // stride) for stride in (8, 16, 32)],
     }
+
+
+def _check_size(name: str, value: Any, where: str, smallest: int = 32) -> tuple[int, int]:
+    valid = isinstance(value, (list, tuple)) and len(value) == 2
+    if not valid or not all(isinstance(side, int) and side >= smallest and side % 32 == 0 for side in value):
+        raise UserError(f"{name!r} {where} is {value!r}, expected height,width, multiples of 32, {smallest} or more")
+    return tuple(value)
+
+
+def _check_variables(cfg: Config, path: str | os.PathLike) -> None:
+    """Checks what the recipes state in variables, before it is all over the config; sizes become tuples."""
+    where = f"of config {path}"
+    for name in SIZES:
+        if cfg.get(name) is not None:
+            cfg[name] = _check_size(name, cfg[name], where)
+    for name, smallest in SMALLEST.items():
+        value = cfg.get(name)
+        if value is not None and (not isinstance(value, int) or value < smallest):
+            raise UserError(f"{name!r} {where} is {value!r}, expected a whole number, {smallest} or more")
 
 
 def _check_spelling(cfg: Config, cfg_options: Mapping[str, Any], path: str | os.PathLike) -> None:

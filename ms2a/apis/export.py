@@ -47,7 +47,7 @@ def export_onnx(
     32. The outputs, in pixels of that input:
 
     * ``detections`` (B, K, 5) float32, x1, y1, x2, y2 and score by falling score, and ``labels`` (B, K) int64; K is the
-      config's ``max_per_img``, and rows without a detection have score 0 and label -1; or
+      config's ``max_per_img``, 1000 if it has none, and rows without a detection have score 0 and label -1; or
     * (``raw``) the head's maps at strides 8, 16 and 32, each (B, channels, H/stride, W/stride): ``class<stride>`` and
       ``objectness<stride>`` before the sigmoid and ``box<stride>`` before decoding.
 
@@ -62,12 +62,18 @@ def export_onnx(
         whether the file could be checked; without ONNX Runtime it can't.
 
     Raises:
-        UserError: onnx is not installed, an unknown domain, a checkpoint that does not fit, or a file that does not
-            compute what PyTorch does.
+        UserError: onnx is not installed, an unknown domain or none at all, no NMS, a checkpoint that does not fit, or
+            a file that does not compute what PyTorch does.
     """
     onnx = import_extra("onnx")
     model = fold_batch_norms(build_model(cfg, checkpoint))
     domain = (check_domain(model, domain) or model.default_domain) if model.domains else None
+    if model.domains and domain is None:
+        raise UserError(
+            f"the config has no model.default_domain: say whose memory, --domain {' or '.join(model.domains)}"
+        )
+    if not raw and not cfg.model.test_cfg.get("nms"):
+        raise UserError("the config has no model.test_cfg.nms: --raw exports the head's maps")
     network = RawOutputs(model, domain)
     network = (network if raw else Detections(network, model.bbox_head, cfg.model.test_cfg)).eval()
     if not raw and cfg.model.test_cfg.nms.type != "nms":
@@ -140,7 +146,8 @@ class Detections(nn.Module):
         super().__init__()
         self.network, self.head = network, head
         self.iou_threshold = float(test_cfg.nms.iou_threshold)
-        self.max_per_img = int(test_cfg.get("max_per_img", DEFAULT_MAX_PER_IMG))
+        max_per_img = int(test_cfg.get("max_per_img", -1))
+        self.max_per_img = max_per_img if max_per_img > 0 else DEFAULT_MAX_PER_IMG  # which has to have a limit
         # mmdet keeps scores equal to the threshold, NonMaxSuppression does not.
         self.score_thr = float(np.nextafter(np.float32(test_cfg.score_thr), np.float32(-1)))
 

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from ms2a.apis.resume import Partial, file_identity, warn
 from ms2a.apis.sampling import LevelSamples, SamplingRun
 from ms2a.artefacts import provenance
 from ms2a.datasets.image_folder import ImageFolderDataset
-from ms2a.engine.distributed import choose_device, init_distributed
+from ms2a.engine.distributed import check_in_first_process, choose_device, init_distributed
 from ms2a.engine.fast_inference import speed_up
 from ms2a.errors import UserError
 from ms2a.memory.files import features_path
@@ -30,6 +31,8 @@ from ms2a.models.style import STYLE_LAYERS, channel_statistics
 DEFAULT_MAX_SAMPLES = 256 * 100
 # Seconds between two saves of the state that an interrupted run goes on from.
 DEFAULT_SAVE_INTERVAL = 60.0
+# For the slowest process: all meet when each has seen its images.
+LONGEST_WAIT = timedelta(days=7)
 # What a prototype is → the endings of the files' names.
 KINDS = {"map": ("",), "vector": ("_foreground", "_background"), "style": ("_style",), "colour": ("_colour",)}
 # What a colour sample is taken of: the images as they are stored, which no detector has to see.
@@ -97,7 +100,7 @@ def extract(
         raise UserError(
             f"batch size {batch_size}, {workers} workers, a save every {save_interval} s: expected at least 1, 0 and 0"
         )
-    chosen = init_distributed(launcher, choose_device(device))
+    chosen = init_distributed(launcher, choose_device(device), LONGEST_WAIT)
     pipeline = COLOUR_PIPELINE if prototype == "colour" else memory_pipeline(cfg)
     dataset = ImageFolderDataset(img, pipeline, img_root, domain)
     model = None if prototype == "colour" else speed_up(build_model(cfg, checkpoint, chosen))
@@ -107,15 +110,17 @@ def extract(
     identity = dict(
         config=cfg.pretty_text,
         checkpoint=file_identity(checkpoint),
-        images=_digest([str(img), *dataset.names]),
+        images=_digest([str(img), str(img_root), *dataset.names]),
         options=[batch_size, max_samples, seed, sample_by, chosen.type],
     )
-    name = f".{domain}.{prototype}.{rank}of{num_processes}.partial.pth"
-    partial = Partial(Path(out_path, name), identity, save_interval)
+    stem, end = f".{domain}.{prototype}", f"of{num_processes}.partial.pth"
+    partial = Partial(Path(out_path, f"{stem}.{rank}{end}"), identity, save_interval)
+    of_other_counts = [path for path in Path(out_path).glob(f"{stem}.*of*.partial.pth") if not path.name.endswith(end)]
+    if of_other_counts and rank == 0:
+        warn(f"{of_other_counts[0]} is of a run with another number of processes; it is not used")
     run.run(functools.partial(add_maps, model, dim, samples), workers, chosen, partial)
     run.gather(chosen)
-    if rank == 0:
-        _check_found(img, run)
+    check_in_first_process(lambda: _check_found(img, run))
     meta = dict(
         domain=domain,
         prototype=prototype,
@@ -130,6 +135,9 @@ def extract(
     if num_processes > 1:
         dist.barrier()  # the result is there before what a new run would need is not
     partial.remove()
+    if rank == 0:
+        for path in of_other_counts:
+            path.unlink(missing_ok=True)
     return written
 
 

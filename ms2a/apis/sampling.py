@@ -131,6 +131,9 @@ class SamplingRun:
     def _restore(self, state: Mapping[str, Any] | None) -> None:
         if state is None:
             return
+        if self.strict and state["skipped"]:
+            warn(f"the interrupted run skipped {len(state['skipped'])} unreadable images (--strict); starting anew")
+            return
         self._done, self.skipped = state["done"], state["skipped"]
         for kind, samples in self.samples.items():
             samples.restore(state["samples"][kind])

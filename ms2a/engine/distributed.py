@@ -2,9 +2,12 @@
 
 import os
 import subprocess
+from collections.abc import Callable
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from mmcv.runner import get_dist_info
 
 from ms2a.errors import UserError
 
@@ -34,7 +37,7 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
-def init_distributed(launcher: str, device: torch.device) -> torch.device:
+def init_distributed(launcher: str, device: torch.device, timeout: timedelta | None = None) -> torch.device:
     """Joins the process group that ``launcher`` describes in the environment; returns this process's device.
 
     mmcv's ``init_dist`` divides by the number of GPUs, so it can't start processes on the CPU.
@@ -42,6 +45,7 @@ def init_distributed(launcher: str, device: torch.device) -> torch.device:
     Args:
         launcher: ``"none"`` (one process), ``"pytorch"`` (torchrun) or ``"slurm"`` (srun).
         device: the chosen device; with several processes on GPUs each takes the one of its local rank.
+        timeout: how long processes wait for each other; default: torch's, 10 minutes on GPUs, else 30.
 
     Raises:
         UserError: the launcher's environment variables are missing, or there are more processes than GPUs.
@@ -59,8 +63,27 @@ def init_distributed(launcher: str, device: torch.device) -> torch.device:
         device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(device)
     if not dist.is_initialized():
-        dist.init_process_group(backend="nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group(backend="nccl" if device.type == "cuda" else "gloo", timeout=timeout)
     return device
+
+
+def check_in_first_process(check: Callable[[], None]) -> None:
+    """Calls ``check`` in the first process only; what it refuses, all of them refuse instead of waiting for it.
+
+    Raises:
+        UserError: ``check`` raised it, in the first process.
+    """
+    message: list[str | None] = [None]
+    rank, num_processes = get_dist_info()
+    if rank == 0:
+        try:
+            check()
+        except UserError as error:
+            message = [str(error)]
+    if num_processes > 1:
+        dist.broadcast_object_list(message, src=0)
+    if message[0] is not None:
+        raise UserError(message[0])
 
 
 def leave_process_group() -> None:

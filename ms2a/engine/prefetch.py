@@ -30,8 +30,8 @@ def prefetch(load: Callable[[Item], Loaded], items: Iterable[Item], workers: int
     if not workers:
         yield from map(load, items)
         return
+    num_threads, opencv_threads = torch.get_num_threads(), cv2.getNumThreads()
     cv2.setNumThreads(0)
-    num_threads = torch.get_num_threads()
     pool, waiting = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)), deque()
     try:
         for item in items:
@@ -43,6 +43,7 @@ def prefetch(load: Callable[[Item], Loaded], items: Iterable[Item], workers: int
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(num_threads)  # a thread's choice is also that of all threads to come
+        cv2.setNumThreads(opencv_threads)
 
 
 class ThreadedLoader:

@@ -28,6 +28,9 @@ _NUMPY_PARTS = [
     *(type(np.dtype(kind)) for kind in ("float16", "float32", "float64")),
 ]
 
+# As many as are looked at in one go.
+ROWS_AT_ONCE = 4096
+
 
 def features_path(folder: str | os.PathLike, domain: str) -> Path:
     """Where the sampled channel maps of ``domain`` lie in ``folder``."""
@@ -130,6 +133,7 @@ def _as_maps(value: Any, what: str, dims: tuple[int, ...], share: tuple[int, int
         raise UserError(f"{what} is {found}, expected non-empty floating-point maps {axes}")
     value = value.flatten(0, -3)
     value = value[len(value) * share[0] // share[1] : len(value) * (share[0] + 1) // share[1]]
-    if not torch.isfinite(value).all():
+    # In blocks, as masks of the whole file would take memory that the file itself does not.
+    if not all(torch.isfinite(rows).all() for rows in value.split(ROWS_AT_ONCE)):
         raise UserError(f"{what} holds values that are not finite; extract again with a sound checkpoint")
     return value.detach().float()

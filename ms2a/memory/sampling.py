@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ms2a.errors import UserError
+from ms2a.memory.files import ROWS_AT_ONCE
 
 UNIFORM, NORM = "uniform", "norm"
 _GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
@@ -203,7 +204,8 @@ def row_weights(rows: Tensor, threshold: float | None) -> Tensor:
     """
     if threshold is None:
         return torch.ones(len(rows))
-    return (1 / (threshold * _norms(rows))).clamp_(min=1).float()
+    norms = torch.cat([_norms(block) for block in rows.split(ROWS_AT_ONCE)])
+    return (1 / (threshold * norms)).clamp_(min=1).float()
 
 
 def gather_samples(

@@ -31,7 +31,8 @@ class MemoryAdapter(BaseModule):
         init_cfg: as everywhere in mmcv.
 
     Raises:
-        UserError: ``prototypes`` or ``query`` is none of its names; see also :class:`ms2a.memory.MemoryBank`.
+        UserError: ``prototypes`` or ``query`` is none of its names, or ``num_heads`` does not divide ``channels``; see
+            also :class:`ms2a.memory.MemoryBank`.
     """
 
     def __init__(
@@ -53,6 +54,8 @@ class MemoryAdapter(BaseModule):
             raise UserError(f"adapter.prototypes is {prototypes!r}, expected 'stored', 'random' or 'none'")
         if query not in ("feature", "memory"):
             raise UserError(f"adapter.query is {query!r}, expected 'feature' or 'memory'")
+        if channels % 4 or channels % num_heads:
+            raise UserError(f"adapter.channels is {channels}, expected a multiple of 4 and of num_heads={num_heads}")
         self.prototypes = prototypes
         memory = dict(memory)
         self.memory_files = memory.pop("files", None) or {}
@@ -111,8 +114,8 @@ class MemoryAdapter(BaseModule):
         if self.training or torch.is_grad_enabled():
             return self._compute(domains)
         # Tensors count the changes made to them in place: loaded weights and optimizer steps show.
-        state = tuple(tensor._version for tensor in [*self.parameters(), *self.buffers()])
-        if self._kept.get("state") != state:
+        state = [(tensor, tensor._version) for tensor in [*self.parameters(), *self.buffers()]]
+        if not _same(self._kept.get("state", ()), state):
             self._kept = {"state": state}
         if domains not in self._kept:
             self._kept[domains] = self._compute(domains)
@@ -136,6 +139,13 @@ class MemoryAdapter(BaseModule):
     def _read(self, domain: str, level: int) -> Tensor:
         """(K, h, w)."""
         return self.memory(domain, level)
+
+
+def _same(state: Sequence[tuple[Tensor, int]], other: Sequence[tuple[Tensor, int]]) -> bool:
+    """Whether both are the same tensors, not equal ones, unchanged."""
+    return len(state) == len(other) and all(
+        tensor is its and version == count for (tensor, version), (its, count) in zip(state, other, strict=True)
+    )
 
 
 @NECKS.register_module()
@@ -167,7 +177,7 @@ class VectorMemoryAdapter(MemoryAdapter):
         self._domains = list(memory["domains"])
         kinds = [f"{domain}_{kind}" for domain in self._domains for kind in self.KINDS]
         memory = {**memory, "domains": kinds, "sizes_hw": [(channels, 1)] * num_levels}
-        super().__init__(channels, memory, prototypes, num_layers=0, init_cfg=init_cfg)
+        super().__init__(channels, memory, prototypes, num_layers=0, num_heads=num_heads, init_cfg=init_cfg)
         self.levels = nn.ModuleList(VectorAdaptation(channels, num_heads) for _ in range(num_levels))
 
     @property

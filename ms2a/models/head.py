@@ -34,5 +34,5 @@ class MS2AYOLOXHead(YOLOXHead):
         detections, labels = super()._bboxes_nms(cls_scores, bboxes, score_factor, cfg)
         if labels.numel() == 0:
             return bboxes.new_zeros(0, 5), labels  # mmdet returns four columns here
-        max_per_img = cfg.get("max_per_img", len(labels))
-        return detections[:max_per_img], labels[:max_per_img]
+        max_per_img = cfg.get("max_per_img", -1)
+        return (detections[:max_per_img], labels[:max_per_img]) if max_per_img > 0 else (detections, labels)

@@ -1,4 +1,5 @@
 import gc
+import itertools
 import sys
 
 import pytest
@@ -119,12 +120,30 @@ def test_image_size_sets_what_follows_from_it_and_an_option_of_its_own_wins(conf
     cfg = load_config(config, {"image_size": [96, 128], "memory_img_scale": (64, 64)})
     assert (cfg.img_scale, cfg.memory_img_scale, cfg.random_size_range) == ((96, 128), (64, 64), (2, 4))
     with pytest.raises(
-        UserError, match=r"'image_size' of config .* is 100, expected \[height, width\], multiples of 32"
+        UserError, match=r"'image_size' of config .* is 100, expected height,width, multiples of 32, 64 or more"
     ):
         load_config(config, {"image_size": 100})
     config.write_text(TEXT)
     with pytest.raises(UserError, match=r"has no img_scale for image_size=\[64, 96\] to set"):
         load_config(config, {"image_size": [64, 96]})
+
+
+def test_sizes_given_as_lists_become_the_tuples_that_transforms_want(config):
+    config.write_text(TEXT + 'img_scale = (64, 64)\nscale = "${img_scale}"\n')
+    assert load_config(config, {"img_scale": [64, 96]}).scale == (64, 96)
+
+
+IMPOSSIBLE = [
+    *itertools.product(["img_scale", "memory_img_scale"], [320, [100, 200], [0, 0], [64], "a"]),
+    *itertools.product(["batch_size", "test_batch_size", "max_epochs"], [0, 1.5, "x"]),
+    ("workers_per_gpu", -1),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), IMPOSSIBLE)
+def test_impossible_sizes_and_numbers_are_told_before_anything_is_built(config, name, value):
+    with pytest.raises(UserError, match=f"'{name}' of config .*tiny.py is .*, expected"):
+        load_config(config, {name: value})
 
 
 def test_option_that_does_not_fit(config):

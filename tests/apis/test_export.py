@@ -147,6 +147,22 @@ def test_soft_nms_is_said_to_be_replaced(folder, tmp_path, caplog):
     assert "no operator for the config's soft_nms: the file uses plain NMS at its IoU threshold 0.5" in caplog.text
 
 
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_detector_with_memory_is_not_exported_without_it(folder, tmp_path, raw):
+    cfg = load_config(folder / "stage2.py", {"model.default_domain": None})
+    with pytest.raises(UserError, match="no model.default_domain: say whose memory, --domain day or night"):
+        export_onnx(cfg, folder / "stage2.pth", tmp_path / "detector.onnx", raw=raw)
+    assert export_onnx(cfg, folder / "stage2.pth", tmp_path / "detector.onnx", domain="day", raw=raw)
+
+
+def test_no_limit_and_no_suppression(folder, tmp_path):
+    cfg = load_config(folder / "stage2.py", {"model.test_cfg.max_per_img": -1})
+    assert export_onnx(cfg, folder / "stage2.pth", tmp_path / "detector.onnx")
+    cfg = load_config(folder / "stage2.py", {"model.test_cfg.nms": None})
+    with pytest.raises(UserError, match="no model.test_cfg.nms: --raw"):
+        export_onnx(cfg, folder / "stage2.pth", tmp_path / "detector.onnx")
+
+
 def test_a_file_that_differs_is_not_kept(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_difference", lambda expected, found: 0.01)
     with pytest.raises(UserError, match="raw.onnx is not kept: at 3x3x160x128 it differs from PyTorch by 1.0e-02"):

@@ -254,6 +254,7 @@ def test_launch_scripts_refuse_bad_arguments(config):
         (["tools/dist_train.sh", config, "two"], "GPUS is 'two'"),
         (["tools/dist_test.sh", config, "c.pth"], "usage: "),
         (["tools/slurm_train.sh", "partition"], "usage: "),
+        (["tools/dist_extract.sh", 2], "usage: "),
     ]:
         result = run(*command)
         assert result.returncode == 2 and message in result.stderr and len(result.stderr.splitlines()) == 1

@@ -141,10 +141,10 @@ def test_a_killed_run_goes_on_and_gives_what_a_whole_one_gives(folder, tmp_path,
     assert [path.name for path in out.iterdir()] == ["night.pth"]
 
 
-def _interrupt(folder, out, img):
+def _interrupt(folder, out, img, *more):
     """A run that stops at its last image, with its state saved."""
     with pytest.raises(UserError, match=r"unreadable \(--strict\)"):
-        extract(_arguments(folder, out, "--strict", "--save-interval", 0, img=img))
+        extract(_arguments(folder, out, "--strict", "--save-interval", 0, *more, img=img))
     return out / ".night.map.0of1.partial.pth"
 
 
@@ -175,6 +175,51 @@ def test_the_state_of_another_run_is_not_used(folder, tmp_path, broken_images, c
     assert "going on" not in printed.out
     extract(_arguments(folder, tmp_path / "clean", *more, img=broken_images))
     assert torch.equal(_load(tmp_path / "out")["feats1"], _load(tmp_path / "clean")["feats1"])
+
+
+def test_the_state_of_another_folder_is_not_used(folder, tmp_path, broken_images, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(broken_images, other)
+    shutil.copy(other / "001.png", other / "002.png")
+    names = folder / "night/annotations.json"
+    _interrupt(folder, tmp_path / "out", names, "--img_root", broken_images)
+    extract(_arguments(folder, tmp_path / "out", "--img_root", other, img=names))
+    assert "another images; starting anew" in capsys.readouterr().err
+    extract(_arguments(folder, tmp_path / "clean", "--img_root", other, img=names))
+    assert torch.equal(_load(tmp_path / "out")["feats1"], _load(tmp_path / "clean")["feats1"])
+
+
+def test_strict_does_not_go_on_where_images_were_skipped(folder, tmp_path, broken_images, capsys, monkeypatch):
+    (broken_images / "001.png").write_bytes(b"no image")
+    arguments = _arguments(folder, tmp_path / "out", "--save-interval", 0, img=broken_images)
+    with monkeypatch.context() as context:
+        context.setattr("ms2a.apis.resume.Partial.remove", lambda self: None)  # as if killed at the very end
+        extract(arguments)
+    with pytest.raises(UserError, match=r"unreadable \(--strict\)"):
+        extract([*arguments, "--strict"])
+    assert "skipped 1 unreadable images (--strict); starting anew" in capsys.readouterr().err
+
+
+def test_the_state_of_another_number_of_processes_is_told_and_removed(folder, tmp_path, broken_images, capsys):
+    partial = _interrupt(folder, tmp_path / "out", broken_images)
+    partial.rename(partial.with_name(".night.map.1of2.partial.pth"))
+    extract(_arguments(folder, tmp_path / "out", img=broken_images))
+    assert "1of2.partial.pth is of a run with another number of processes" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["night.pth"]
+
+
+@pytest.mark.slow
+def test_processes_end_without_a_traceback_where_nothing_can_be_read(folder, tmp_path):
+    (tmp_path / "img").mkdir()
+    for number in range(4):
+        (tmp_path / "img" / f"{number}.png").write_bytes(b"no image")
+    arguments = _arguments(folder, tmp_path / "out", img=tmp_path / "img")
+    arguments = arguments[: arguments.index("--device")] + arguments[arguments.index("--device") + 2 :]
+    command = [str(ROOT / "tools/dist_extract.sh"), "2", *arguments]
+    environment = {**_environment(), "PYTHON": sys.executable}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 2
+    assert "error: none of the 4 images" in result.stderr and "Traceback" not in result.stderr
 
 
 def test_a_damaged_state_is_told_and_not_used(folder, tmp_path, broken_images, capsys):

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 import torch
 
@@ -47,7 +49,9 @@ def test_slurm_job_step_on_the_cpu(monkeypatch):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     try:
-        assert init_distributed("slurm", torch.device("cpu")) == torch.device("cpu")
+        assert init_distributed("slurm", torch.device("cpu"), timedelta(days=2)) == torch.device("cpu")
         assert torch.distributed.get_backend() == "gloo"
+        backend = torch.distributed.distributed_c10d._get_default_group()._get_backend(torch.device("cpu"))
+        assert backend.options._timeout == timedelta(days=2)
     finally:
         torch.distributed.destroy_process_group()

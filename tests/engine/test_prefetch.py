@@ -1,5 +1,6 @@
 import threading
 
+import cv2
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -23,15 +24,17 @@ def test_items_come_in_order_and_not_too_far_ahead(workers):
 
 @pytest.fixture
 def two_threads():
-    before = torch.get_num_threads()
+    before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(2)
+    cv2.setNumThreads(2)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(before[0])
+    cv2.setNumThreads(before[1])
 
 
 def test_each_thread_keeps_to_one_core_and_leaves_the_network_all(two_threads):
     assert set(prefetch(lambda _: torch.get_num_threads(), range(8), 2)) == {1}
-    assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == cv2.getNumThreads() == 2
     found = []
     thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
     thread.start()

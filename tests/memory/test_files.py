@@ -8,6 +8,7 @@ from ms2a.artefacts import atomic_path
 from ms2a.errors import UserError
 from ms2a.memory.domains import check_domain_name
 from ms2a.memory.files import features_path, prototypes_path, read_features, read_prototypes, write_maps
+from ms2a.memory.sampling import row_weights
 
 SIZES = ((8, 12), (4, 6), (2, 3))
 
@@ -24,6 +25,17 @@ def test_round_trip_keeps_values_keys_and_meta(tmp_path):
     assert all(torch.equal(content[f"feats{level}"], value) for level, value in enumerate(maps, start=1))
     assert all(torch.equal(*pair) for pair in zip(read_prototypes(path), maps, strict=True))
     assert read_features(path)[1] == {"seed": 3, "domain": "fog"}
+
+
+def test_features_stay_in_the_file_while_they_are_checked_and_weighted(tmp_path):
+    rows, block = torch.rand(20_000, 8, 8), 4096 * 8 * 8 * 4
+    write_maps(tmp_path / "fog.pth", [rows], {})
+    with torch.profiler.profile(profile_memory=True) as record:
+        (found,), _ = read_features(tmp_path / "fog.pth")
+        weights = row_weights(found, 0.1)
+    # All rows are five blocks. What is no operator is the mapped file itself.
+    assert max(event.cpu_memory_usage for event in record.events() if event.name.startswith("aten::")) <= block
+    torch.testing.assert_close(weights, (10 / rows.flatten(1).norm(dim=1)).clamp(min=1))
 
 
 @pytest.mark.parametrize("kind", ["tensor", "half", "numpy", "list", "parameter"])

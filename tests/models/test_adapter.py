@@ -105,6 +105,27 @@ def test_in_evaluation_the_memorys_side_is_computed_once_until_something_changes
     assert len(computed) == 6
 
 
+@torch.no_grad()
+def test_other_tensors_are_noticed_though_they_were_changed_as_often(tmp_path):
+    adapter = build(tmp_path).eval()
+    levels = maps()
+    states = [{name: value + step for name, value in adapter.state_dict().items()} for step in (0.0, 0.1)]
+    for state in states:
+        adapter.load_state_dict(state, assign=True)
+        found = adapter(levels, ("day", "night"))[0]
+        adapter.eval()  # forgets
+        torch.testing.assert_close(found, adapter(levels, ("day", "night"))[0], rtol=0, atol=0)
+    first = torch.func.functional_call(adapter, states[0], (levels, ("day", "night")))[0]
+    adapter.load_state_dict(states[0], assign=True)
+    adapter.eval()
+    torch.testing.assert_close(first, adapter(levels, ("day", "night"))[0], rtol=0, atol=0)
+
+
+def test_heads_that_do_not_divide_the_channels_are_refused(tmp_path):
+    with pytest.raises(UserError, match=f"adapter.channels is {CHANNELS}, .* of num_heads=7"):
+        build(tmp_path, num_heads=7)
+
+
 @pytest.fixture
 def vectors(tmp_path):
     names = [f"{domain}_{kind}" for domain in ("day", "night") for kind in ("foreground", "background")]

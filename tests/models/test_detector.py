@@ -159,6 +159,11 @@ def test_max_per_img_and_views_without_detections():
     views, view_metas = [img, img.flip(3)], [metas("day"), metas("day", flip=True)]
     merged = model.aug_test(views, view_metas, rescale=True)[0]
     assert len(np.vstack(merged)) == 7
+    counts = []
+    for max_per_img in (10**6, -1):  # mmdet's "all"
+        model.bbox_head.test_cfg.max_per_img = max_per_img
+        counts.append(len(np.vstack(model.simple_test(img, metas("day"))[0])))
+    assert counts[0] == counts[1] > 7
     model.bbox_head.test_cfg.score_thr = 1.1
     for result in (model.aug_test(views, view_metas, rescale=True)[0], model.simple_test(img, metas("day"))[0]):
         assert [part.shape for part in result] == [(0, 5), (0, 5)]

@@ -3,7 +3,7 @@
 lr = 1e-3
 max_epochs = 50
 num_last_epochs = 10  # the last ones: mixing off, SmoothL1 on, learning rate fixed
-warmup_epochs = 5  # max_epochs must not equal warmup_epochs + num_last_epochs
+warmup_epochs = 5
 warmup_ratio = 1.0
 backbone_neck_lr_mult = 1.0
 residual_lr_mult = 1.0
