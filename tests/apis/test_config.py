@@ -135,7 +135,7 @@ def test_sizes_given_as_lists_become_the_tuples_that_transforms_want(config):
 
 IMPOSSIBLE = [
     *itertools.product(["img_scale", "memory_img_scale"], [320, [100, 200], [0, 0], [64], "a"]),
-    *itertools.product(["batch_size", "test_batch_size", "max_epochs"], [0, 1.5, "x"]),
+    *itertools.product(["batch_size", "test_batch_size", "num_prototypes"], [0, 1.5, "x"]),
     ("workers_per_gpu", -1),
 ]
 
