@@ -194,7 +194,8 @@ def _plot(rows: Sequence[Mapping], title: str, path: Path) -> None:
     axes.barh(places, means, xerr=deviations, color=[colours[row["kind"]] for row in rows], ecolor="0.2")
     axes.set_yticks(places, [row["title"] for row in rows])
     axes.set_xlabel("target mAP50 (mean and standard deviation over seeds)")
-    axes.set_title(title)
+    axes.set_title(title, loc="right")  # above long names too
+    axes.margins(y=0.01)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
     pyplot.close(figure)
