@@ -5,7 +5,7 @@
 # SCRIPT=knn_cuda.py clusters instead.
 set -euo pipefail
 [ $# -ge 3 ] || { echo "usage: [GPUS=N] $0 PARTITION JOB_NAME [options of extract_fea_fewshot.py]" >&2; exit 2; }
-command -v srun >/dev/null || { echo "error: no 'srun' here; this needs a Slurm cluster, else use torchrun" >&2; exit 2; }
+command -v srun >/dev/null || { echo "error: no 'srun' here; this needs a Slurm cluster, else use tools/dist_extract.sh" >&2; exit 2; }
 partition=$1 job=$2
 shift 2
 gpus=${GPUS:-8}
