@@ -34,8 +34,9 @@ def run_benchmark(
 ) -> None:
     """Does all runs that are not done yet and writes one line of JSON for each into ``results``.
 
-    A run is done if the file has its line with the same config; its checkpoints need not be there. With ``keep`` any
-    line of the run will do: a new version that changes configs but not what they mean should not cost hours.
+    A run is done if the file has its line with the same config, and the same annotations where they are here; its
+    checkpoints need not be there. With ``keep`` any line of the run will do: a new version that changes configs but not
+    what they mean should not cost hours.
 
     Args:
         runs: which, in the order in which they start.
@@ -56,11 +57,9 @@ def run_benchmark(
     prepared = list(
         {item.key: item for item in (prepare_run(run, work_dir, device, cfg_options) for run in runs)}.values()
     )
-    known = {_key(line): line["config_sha256"] for line in read_results(results)} if results.exists() else {}
+    known = {_key(line): line for line in read_results(results)} if results.exists() else {}
     wanted = len(prepared)
-    prepared = [
-        item for item in prepared if item.key not in known or not (keep or known[item.key] == item.config_sha256)
-    ]
+    prepared = [item for item in prepared if item.key not in known or not (keep or _is_current(known[item.key], item))]
     say(f"{wanted - len(prepared)} of {wanted} runs have their line in {results}")
     if not prepared:
         return
@@ -80,6 +79,12 @@ def run_benchmark(
             say(f"base detectors and memories: round {number} of {len(rounds)}", flush=True)
         finished = {pool.submit(runner(item.adaptation).run, [*item.shared, *item.own]): item for item in prepared}
         _collect(finished, results, say)
+
+
+def _is_current(line: Mapping[str, Any], item: Prepared) -> bool:
+    """Lines of former versions don't say of which annotations they are."""
+    annotations = (line.get("annotations_sha256"), item.annotations_sha256)
+    return line["config_sha256"] == item.config_sha256 and (None in annotations or len(set(annotations)) == 1)
 
 
 @contextmanager
@@ -144,6 +149,7 @@ def _line(item: Prepared, records: Sequence[Mapping]) -> dict[str, Any]:
         "peak_mib": round(max(record["peak_mib"] for record in own)),
         **({"cfg_options": item.cfg_options} if item.cfg_options else {}),
         "config_sha256": item.config_sha256,
+        "annotations_sha256": item.annotations_sha256,
         "provenance": provenance(f"configs/benchmark/{item.run.method}.py", item.run.seed),
     }
 

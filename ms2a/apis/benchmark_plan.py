@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ms2a.apis.stages import (
     BASE,
     SOURCE_TRAINING,
     Adaptation,
+    annotation_files,
     command_line,
     extract_step,
     load_adaptation,
@@ -99,6 +101,20 @@ class Prepared:
         for name in (str(folder.resolve()), str(folder)):
             text = text.replace(name, "")
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def annotations_sha256(self) -> str | None:
+        """Of what is trained on and tested; None while a file is not there."""
+        files = [*annotation_files(self.config.data.train), *annotation_files(self.config.data.test)]
+        if not all(path.exists() for path in files):
+            return None
+        content = [_file_sha256(path, path.stat().st_mtime_ns) for path in files]
+        return hashlib.sha256(" ".join(content).encode()).hexdigest()
+
+
+@cache
+def _file_sha256(path: Path, modified: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def known_methods() -> list[str]:
@@ -214,13 +230,15 @@ def _own_steps(adaptation: Adaptation, method: Config, folder: Path, shared: Seq
         train = ["tools/train.py", config, "--work-dir", folder / "train", "--seed", adaptation.seed, "--no-validate"]
         train = command_line(train, adaptation.device)
         read = [step.name for step in shared]
-        steps.append(Step(f"{name}_train", train, [folder / "train"], [config], after=read))
+        inputs = [config, *annotation_files(method.data.train)]
+        steps.append(Step(f"{name}_train", train, [folder / "train"], inputs, after=read))
         checkpoint = folder / "train" / "latest.pth"
     test = ["tools/test.py", config, checkpoint, "--eval", "bbox", "--out", folder / "results" / "detections.json"]
     test += ["--work-dir", folder / "results"]
     test = command_line(test, adaptation.device)
     read = [step.name for step in steps] or [BASE]
-    return [*steps, Step(f"{name}_test", test, [folder / "results"], [config], after=read)]
+    inputs = [config, *annotation_files(method.data.test)]
+    return [*steps, Step(f"{name}_test", test, [folder / "results"], inputs, after=read)]
 
 
 def rounds_of(prepared: Sequence[Prepared]) -> list[list[tuple[Adaptation, list[Step]]]]:

@@ -59,8 +59,8 @@ def network_inputs(cfg: Config, seed: int = 0) -> Iterator[NetworkInput]:
         seed: of the order, the mixing and the sizes.
     """
     set_random_seed(seed)
-    # The labelled images are shown: pseudo-labels need a teacher that has learned.
-    parts = {name: value for name, value in cfg.model.items() if name != "self_training"}
+    # The labelled images are shown: pseudo-labels need a teacher that has learned. Styles change features, not images.
+    parts = {name: value for name, value in cfg.model.items() if name not in ("self_training", "style")}
     model = build_detector(parts).train()
     model.backbone.register_forward_pre_hook(_stop)
     set_random_seed(seed)

@@ -119,7 +119,9 @@ def size_options(image_size: Any, where: str) -> dict[str, Any]:
 def _check_size(name: str, value: Any, where: str, smallest: int = 32) -> tuple[int, int]:
     valid = isinstance(value, (list, tuple)) and len(value) == 2
     if not valid or not all(isinstance(side, int) and side >= smallest and side % 32 == 0 for side in value):
-        raise UserError(f"{name!r} {where} is {value!r}, expected height,width, multiples of 32, {smallest} or more")
+        raise UserError(
+            f"{name!r} {where} is {value!r}, expected height and width, multiples of 32, {smallest} or more"
+        )
     return tuple(value)
 
 

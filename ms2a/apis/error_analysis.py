@@ -39,11 +39,11 @@ def analyse_errors(
         classes: names of the detector's classes, if the annotations have others besides.
 
     Returns:
-        mAP50 in percent, and for each of :data:`KINDS` the points it would gain.
+        mAP50 in percent, and for each of :data:`KINDS` the points it would gain; without misses where nothing is found.
 
     Raises:
-        UserError: a file is missing or not valid, there are no detections of the domain, or they are of other images,
-            or a class is unknown.
+        UserError: a file is missing or not valid, there are no objects, no detections of the domain, or they are of
+            other images, or a class is unknown.
     """
     truth = read_coco(ann_file)
     mend_annotations(truth)
@@ -54,13 +54,16 @@ def analyse_errors(
         raise UserError(f"{detections} has detections of image {min(strange)}, which is not in {ann_file}")
     known = {category["id"] for category in truth["categories"]}
     results = [item for item in results if item["category_id"] in known]
+    if not any(not item.get("iscrowd") for item in truth["annotations"]):
+        raise UserError(f"{ann_file} has no object{f' of the classes {list(classes)}' if classes else ''} to be found")
     kinds, never_found = sort_detections(truth["annotations"], results)
     whole = _map50(truth, results)
     gains = {}
     for kind in (DUPLICATE, LOOSE_BOX, BACKGROUND):
         gains[kind] = _map50(truth, [item for item, own in zip(results, kinds, strict=True) if own != kind]) - whole
-    found = [item for item in truth["annotations"] if item["id"] not in never_found]
-    gains[MISSED] = _map50({**truth, "annotations": found}, results) - whole
+    if FOUND in kinds:  # else no object would be left
+        found = [item for item in truth["annotations"] if item["id"] not in never_found]
+        gains[MISSED] = _map50({**truth, "annotations": found}, results) - whole
     return whole, gains
 
 

@@ -154,9 +154,12 @@ def _data_options(task: dict, root: Path, prepared: Path, seed: int) -> dict[str
         find_images(annotations, images)  # all that can be wrong is said now, not after hours of training
         coco = read_coco(annotations)
         order_categories(coco, classes, annotations)
-        mend_annotations(coco)
+        mended = mend_annotations(coco)
+        ids = {category["id"] for category in coco["categories"][: len(classes)]}
+        if not any(annotation["category_id"] in ids for annotation in coco["annotations"]):
+            raise UserError(f"annotation file {annotations} has no box of {classes} {mended.warning()}".rstrip())
         if num_annotated:
-            split = nested_splits(coco, [num_annotated], seed)[num_annotated]
+            split = nested_splits(coco, [num_annotated], seed, classes)[num_annotated]
             annotations = prepared / f"{key}_seed{seed}_{num_annotated}.json"
             _write(split, provenance(config=f"{num_annotated} of {key}", seed=seed), annotations)
         return {f"{key}.ann_file": str(annotations.resolve()), f"{key}.img_prefix": str(images)}

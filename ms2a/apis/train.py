@@ -88,7 +88,8 @@ def train(
         dataset = build_dataset(cfg.data.train)
         _cache_images(cfg, dataset, logger)
         _log_every_epoch(cfg, len(dataset))
-        model, meta = _build_model(cfg, dataset.CLASSES, logger), _meta(cfg, dataset)
+        meta = _meta(cfg, dataset)  # first: building takes from the config what is read once
+        model = _build_model(cfg, dataset.CLASSES, logger)
         train_detector(model, [dataset], cfg, launcher != "none", validate, timestamp, meta)
     return find_latest(cfg.work_dir)
 
@@ -252,7 +253,9 @@ def _drop_unknown_shadow_weights(model: nn.Module, state_dict: dict[str, Any], *
 
 def _meta(cfg: Config, dataset: Any) -> dict[str, Any]:
     """What a checkpoint says of its making: plain values only, so that it loads without running code."""
-    config = cfg.pretty_text
+    recorded = copy.deepcopy(cfg)
+    recorded.resume_from = None  # else who trains by the recorded config would go on from here
+    config = recorded.pretty_text
     if get_dist_info()[0] == 0:
         write_text(config, Path(cfg.work_dir, f"{_name(cfg)}.py"))
     return dict(

@@ -96,6 +96,8 @@ class DomainCocoDataset(CocoDataset):
                 f"annotation file {self.ann_file} has no usable image: none of its {len(self.coco.imgs)} images has a "
                 f"box of the classes {list(self.CLASSES)} and is at least 32 pixels high and wide"
             )
+        if not self.coco.getAnnIds(catIds=self.cat_ids):
+            logger.warning("%s has no box of the classes %s", self.ann_file, list(self.CLASSES))
         if self.img_prefix and not osp.isdir(self.img_prefix):
             raise UserError(f"image folder {self.img_prefix} of {self.ann_file} does not exist; set img_prefix")
         probed = [self._image_path(index) for index in range(min(len(self), PROBED_IMAGES))]
@@ -125,10 +127,13 @@ class DomainCocoDataset(CocoDataset):
         if idx not in self._unreadable:
             self._unreadable.add(idx)
             logger.warning("skipped unreadable image %s (%d so far)", self._image_path(idx), len(self._unreadable))
-            # mmdet draws the substitute among images of the same orientation.
-            if self._unreadable.issuperset(np.flatnonzero(self.flag == self.flag[idx])):
-                raise self._unreadable_error(idx, " and so is every other image of its orientation")
+            if len(self._unreadable) == len(self):
+                raise self._unreadable_error(idx, " and so is every other image")
         return None
+
+    def _rand_another(self, idx: int) -> int:
+        """Any readable image; mmdet takes one of the same orientation, of which there may be no other."""
+        return np.random.choice(np.setdiff1d(np.arange(len(self)), list(self._unreadable)))
 
     def prepare_test_img(self, idx: int) -> dict:
         """One test image; an unreadable one is an error, since leaving it out would change the score."""

@@ -8,7 +8,9 @@ from ms2a.datasets.annotations import clip_box
 from ms2a.errors import UserError
 
 
-def nested_splits(coco: dict[str, Any], counts: Sequence[int], seed: int) -> dict[int, dict[str, Any]]:
+def nested_splits(
+    coco: dict[str, Any], counts: Sequence[int], seed: int, classes: Sequence[str] | None = None
+) -> dict[int, dict[str, Any]]:
     """Draws nested subsets of annotated images: the smallest is part of the next, and so on.
 
     Only images with at least one valid box are drawn. Images that bring classes not seen yet come first, those that
@@ -20,6 +22,7 @@ def nested_splits(coco: dict[str, Any], counts: Sequence[int], seed: int) -> dic
         counts: numbers of images, each positive, in any order.
         seed: a different seed draws different images; the same one always the same, in whatever order the file lists
             its images.
+        classes: names of the categories whose boxes count; default: all.
 
     Returns:
         For each count a COCO dictionary in the order of the original file, with all annotations of the drawn images
@@ -31,11 +34,11 @@ def nested_splits(coco: dict[str, Any], counts: Sequence[int], seed: int) -> dic
     counts = sorted(set(counts))
     if not counts or counts[0] < 1:
         raise UserError(f"numbers of annotated images must be positive, got {counts}")
-    classes_of = _classes_by_image(coco)
+    classes_of = _classes_by_image(coco, classes)
     if len(classes_of) < counts[-1]:
         raise UserError(
             f"{counts[-1]} annotated images asked for, but only {len(classes_of)} of {len(coco['images'])} images have "
-            "a valid box; ask for fewer"
+            f"a valid box{f' of {list(classes)}' if classes else ''}; ask for fewer"
         )
     order = _draw_order(classes_of, seed)
     return {count: _subset(coco, set(order[:count]), count, seed) for count in counts}
@@ -46,7 +49,7 @@ def draw_subset(coco: dict[str, Any], classes: Sequence[str], count: int, seed: 
 
     Args:
         coco: COCO dictionary; it is not changed.
-        classes: category names; others are left out.
+        classes: names of the categories whose boxes count.
         count: number of images, positive; where fewer have boxes, all of those are taken.
         seed: a different seed draws different images.
 
@@ -56,18 +59,17 @@ def draw_subset(coco: dict[str, Any], classes: Sequence[str], count: int, seed: 
     Raises:
         UserError: the count is not positive.
     """
-    named = {**coco, "categories": [category for category in coco["categories"] if category["name"] in classes]}
-    annotated = len(_classes_by_image(named))
+    annotated = len(_classes_by_image(coco, classes))
     if not annotated:
         return coco
     count = min(count, annotated)
-    return nested_splits(named, [count], seed)[count]
+    return nested_splits(coco, [count], seed, classes)[count]
 
 
-def _classes_by_image(coco: dict[str, Any]) -> dict[Any, set]:
+def _classes_by_image(coco: dict[str, Any], classes: Sequence[str] | None = None) -> dict[Any, set]:
     """Category ids of the valid boxes of every image that has any."""
     sizes_wh = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
-    known = {category["id"] for category in coco["categories"]}
+    known = {category["id"] for category in coco["categories"] if classes is None or category["name"] in classes}
     classes_of: dict[Any, set] = {}
     for annotation in coco["annotations"]:
         if annotation.get("iscrowd") or annotation.get("ignore") or annotation["category_id"] not in known:

@@ -170,6 +170,29 @@ def test_a_run_with_its_line_is_done_wherever_the_folder_is(tmp_path):
     assert said == [f"1 of 1 runs have their line in {results}"]
 
 
+def test_changed_annotations_are_noticed(tmp_path):
+    task = write_task(tmp_path)
+    run, results, said = Run(task, "joint", None, 1), tmp_path / "results.jsonl", []
+    item = prepare_run(run, tmp_path / "work")
+    steps = [[path.read_bytes() for path in step.inputs] for step in item.own]
+    hashes = dict(config_sha256=item.config_sha256, annotations_sha256=item.annotations_sha256)
+    _keep(dict(line("joint", 1, 50.0), **place(item), **hashes), results)
+    run_benchmark([run], tmp_path / "work", results, say=lambda text, **_: said.append(text))
+    assert said == [f"1 of 1 runs have their line in {results}"]
+    for name in ("b", "b_test"):
+        path = tmp_path / name / "annotations.json"
+        coco = json.loads(path.read_text())
+        for annotation in coco["annotations"]:
+            annotation["bbox"][2] -= 1
+        path.write_text(json.dumps(coco))
+    changed = prepare_run(run, tmp_path / "work")
+    assert changed.annotations_sha256 != hashes["annotations_sha256"]
+    for before, step in zip(steps, changed.own, strict=True):
+        assert before != [path.read_bytes() for path in step.inputs]
+    with pytest.raises(StopIteration):
+        run_benchmark([run], tmp_path, results, say=lambda text, **_: next(iter([])) if "0 of 1" in text else None)
+
+
 def test_a_line_of_another_config_counts_if_asked_to(tmp_path):
     item = prepare(tmp_path, method="joint")
     results, said = tmp_path / "results.jsonl", []

@@ -120,7 +120,7 @@ def test_image_size_sets_what_follows_from_it_and_an_option_of_its_own_wins(conf
     cfg = load_config(config, {"image_size": [96, 128], "memory_img_scale": (64, 64)})
     assert (cfg.img_scale, cfg.memory_img_scale, cfg.random_size_range) == ((96, 128), (64, 64), (2, 4))
     with pytest.raises(
-        UserError, match=r"'image_size' of config .* is 100, expected height,width, multiples of 32, 64 or more"
+        UserError, match=r"'image_size' of config .* is 100, expected height and width, multiples of 32, 64 or more"
     ):
         load_config(config, {"image_size": 100})
     config.write_text(TEXT)

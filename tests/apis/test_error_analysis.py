@@ -49,6 +49,20 @@ def test_the_kind_of_each_detection():
     assert never_found == {4}
 
 
+def test_where_nothing_is_found_misses_cost_what_cannot_be_said(files, recwarn):
+    files[1].write_text(json.dumps(DETECTIONS[:1]))
+    whole, gains = analyse_errors(*files)
+    assert (whole, "missed object" in gains, gains["background"]) == (0, False, 0)
+    assert not [warning for warning in recwarn if warning.category is RuntimeWarning]
+
+
+def test_a_set_without_objects_is_refused(files):
+    truth = json.loads(files[0].read_text())
+    files[0].write_text(json.dumps({**truth, "annotations": [{**OBJECTS[0], "iscrowd": 1}]}))
+    with pytest.raises(UserError, match="truth.json has no object to be found"):
+        analyse_errors(*files)
+
+
 def precision(hits, num_objects):
     """COCO's mean of the precision at 101 recalls, by a plain loop."""
     found = [(sum(hits[:end]) / num_objects, sum(hits[:end]) / end) for end in range(1, len(hits) + 1)]

@@ -130,7 +130,7 @@ def test_without_a_source_validation_set_only_the_target_is_tested(task, load):
     [
         (dict(classes="part"), "'classes'.*list of different names"),
         (dict(classes=["part", "part"]), "list of different names"),
-        (dict(image_size=[60, 96]), r"\[60, 96\], expected \[height, width\], multiples of 32"),
+        (dict(image_size=[60, 96]), r"\[60, 96\], expected height and width, multiples of 32"),
         (dict(epochs={"base": 1}), "'epochs: base'.* is 1, expected a whole number of at least"),
         (dict(epochs={"bose": 1}), "unknown bose; known: base, source_training, target_training"),
         (dict(target=dict(domain="line_b")), "'target'.* lacks test, train, unlabelled"),
@@ -169,6 +169,30 @@ def test_what_a_task_names_is_checked_before_hours_of_training(task, load, side,
     with pytest.raises(UserError, match=message) as error:
         load(task)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a", "b", "b_test"])
+def test_annotations_without_a_usable_box_are_told_at_once(task, load, tmp_path, name):
+    path = tmp_path / name / "annotations.json"
+    coco = json.loads(path.read_text())
+    for annotation in coco["annotations"]:
+        annotation["bbox"] = [0.1, 0.1, 0.3, 0.3]  # as shares of the image
+    path.write_text(json.dumps(coco))
+    with pytest.raises(UserError, match=r"/annotations.json has no box of \['part'\] .* dropped: .* under one pixel"):
+        load(task)
+
+
+def test_drawn_images_have_boxes_of_the_tasks_classes(task, load, tmp_path):
+    path = tmp_path / "b" / "annotations.json"
+    coco = json.loads(path.read_text())
+    coco["categories"].append(dict(id=9, name="other"))
+    wanted = [2, 5]
+    for annotation in coco["annotations"]:
+        annotation["category_id"] = 1 if annotation["image_id"] in wanted else 9
+    path.write_text(json.dumps(coco))
+    task["target"]["num_annotated"] = 2
+    drawn = json.loads(Path(load(task).configs["source_training"].target_train.ann_file).read_text())
+    assert [image["id"] for image in drawn["images"]] == wanted
 
 
 def test_missing_and_broken_task_files(tmp_path):

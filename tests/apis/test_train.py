@@ -65,6 +65,20 @@ def test_a_run_writes_checkpoints_a_log_and_its_config(base):
     assert load_config(base / "base.py").work_dir == str(base)
 
 
+def test_the_recorded_config_trains_the_same_again(stage_two, base, folder):
+    options = settings(load_from=str(base / "latest.pth"))
+    train(load_config(stage_two, options), work_dir=folder / "recorded", device="cpu", validate=False)
+    settled = load_config(stage_two, options)
+    for resumed in (False, True):
+        recorded = load_config(folder / "recorded" / stage_two.name)
+        assert recorded.load_from == settled.load_from
+        assert recorded.model.adapter.memory.files == settled.model.adapter.memory.files
+        assert recorded.resume_from is None
+        if not resumed:
+            cfg = load_config(stage_two, {**options, "runner.max_epochs": 2})
+            train(cfg, work_dir=folder / "recorded", device="cpu", validate=False, auto_resume=True)
+
+
 def test_resuming_asks_for_no_memory_file():
     model = Config(
         dict(

@@ -41,6 +41,13 @@ def test_self_training_shows_its_labelled_images(config, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_styles_need_not_be_there(tmp_path, config):
+    style = dict(type="StyleMemory", domain="night", channels=(8, 16), num_styles=2, file="none.pth")
+    cfg = load_config(config)
+    cfg.model.style = style
+    assert next(network_inputs(cfg)).image.ndim == 3
+
+
 def test_inputs_are_at_the_size_the_network_sees(config):
     """Pasted rectangles are of one colour: a box must lie on pixels of a class colour at every size."""
     cfg = load_config(

@@ -22,6 +22,16 @@ def test_make_fewshot_split(ann_file, tmp_path, capsys):
     assert small["split"] == {"count": 2, "seed": 1}
     assert small["provenance"]["seed"] == 1
     assert "2 images" in capsys.readouterr().out
+    coco = json.loads(ann_file.read_text())
+    coco["categories"].append(dict(id=9, name="rare"))
+    coco["annotations"][0]["category_id"] = 9
+    ann_file.write_text(json.dumps(coco))
+    main([ann_file, "--classes", "rare", "--counts", 1, "--out", tmp_path / "out", "--name", "rare"])
+    (image,) = json.loads((tmp_path / "out" / "rare_1.json").read_text())["images"]
+    assert image["id"] == coco["annotations"][0]["image_id"]
+    assert "every class" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no category named 'rares'"):
+        main([ann_file, "--classes", "rares", "--counts", 1, "--out", tmp_path / "out"])
     main([ann_file, "--counts", 3, "--out", tmp_path / "out"])
     assert (tmp_path / "out" / "annotations_seed0_3.json").exists()
 

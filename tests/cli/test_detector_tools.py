@@ -286,3 +286,13 @@ def test_two_processes_train_and_test(folder, checkpoint, tmp_path):
     for boxes, others in zip(one, two, strict=True):
         for expected, found in zip(boxes, others, strict=True):
             np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_a_release_whose_one_class_is_a_text(tmp_path, monkeypatch):
+    from tools.model_converters import release_to_ms2a
+
+    monkeypatch.setattr(release_to_ms2a, "convert_release", lambda state_dict, domains: state_dict)
+    monkeypatch.setattr(release_to_ms2a, "describe", lambda state_dict: "")
+    torch.save(dict(state_dict={}, meta=dict(CLASSES="car")), tmp_path / "in.pth")
+    release_to_ms2a.main([str(tmp_path / "in.pth"), str(tmp_path / "out.pth"), "--domains", "a", "b"])
+    assert torch.load(tmp_path / "out.pth")["meta"]["CLASSES"] == ["car"]

@@ -174,6 +174,25 @@ def test_unreadable_image_is_skipped_in_training(ann_file, caplog, spoil):
         build(ann_file, strict=True)[0]
 
 
+def test_the_substitute_of_an_unreadable_image_may_be_of_another_orientation(ann_file):
+    coco = json.loads(ann_file.read_text())
+    coco["images"][2].update(width=64, height=96)
+    ann_file.write_text(json.dumps(coco))
+    (ann_file.parent / "images" / "003.png").unlink()
+    dataset = build(ann_file)
+    assert sorted(dataset.flag.tolist()) == [0, 1, 1, 1]
+    assert {dataset[2]["ori_filename"] for _ in range(30)} == {"001.png", "002.png", "004.png"}
+
+
+def test_a_set_without_a_box_is_told(ann_file, caplog):
+    coco = json.loads(ann_file.read_text())
+    for annotation in coco["annotations"]:
+        annotation["bbox"] = [0.1, 0.1, 0.3, 0.3]
+    ann_file.write_text(json.dumps(coco))
+    build(ann_file, filter_empty_gt=False)
+    assert "annotations.json has no box of the classes ['nut', 'bolt']" in caplog.text
+
+
 def test_unreadable_image_stops_a_test(ann_file):
     (ann_file.parent / "images" / "001.png").write_bytes(b"")
     dataset = build(ann_file, test_mode=True, pipeline=TEST)

@@ -72,6 +72,14 @@ def test_images_without_valid_box_are_never_drawn():
         nested_splits(coco, [2], seed=0)
 
 
+def test_boxes_of_other_classes_do_not_make_an_image_an_annotated_one():
+    coco = coco_of([[1]] * 30 + [[2]] * 3 + [[1, 2]])
+    split = nested_splits(coco, [4], 0, [coco["categories"][1]["name"]])[4]
+    assert image_ids(split) == [31, 32, 33, 34]
+    with pytest.raises(UserError, match="5 annotated images asked for, but only 4 of 34 .* of "):
+        nested_splits(coco, [5], 0, [coco["categories"][1]["name"]])
+
+
 @pytest.mark.parametrize("counts", [[], [0], [-1, 5]])
 def test_counts_must_be_positive(counts):
     with pytest.raises(UserError, match="positive"):

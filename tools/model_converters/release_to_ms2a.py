@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     classes = args.classes or checkpoint.get("meta", {}).get("CLASSES")
     meta = {"provenance": provenance(config=f"converted from {args.input}")}
     if classes:
-        meta["CLASSES"] = list(classes)
+        meta["CLASSES"] = [classes] if isinstance(classes, str) else list(classes)
     save_torch({"meta": meta, "state_dict": state_dict}, args.output)
     print(f"wrote {args.output}; its config needs\n{describe(state_dict)}")
 
