@@ -24,6 +24,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _run_several(tool: str, arguments: Sequence[str], num_processes: int, num_nodes: str) -> None:
     import torch
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun
 
@@ -46,6 +47,8 @@ def _run_several(tool: str, arguments: Sequence[str], num_processes: int, num_no
         # The processes have told what was wrong; a traceback of the launcher would bury it.
         first = min(error.failures.values(), key=lambda failure: failure.timestamp)
         sys.exit(first.exitcode if first.exitcode > 0 else 1)
+    except SignalException as error:
+        sys.exit(128 + error.sigval)
 
 
 def _refuse(message: str) -> None:

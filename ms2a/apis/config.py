@@ -1,6 +1,7 @@
 """Reads a configuration: file, environment, command line, references, in this order."""
 
 import argparse
+import copy
 import difflib
 import os
 import re
@@ -85,7 +86,7 @@ def load_config(
     if cfg_options:
         _check_spelling(cfg, cfg_options, path)
         try:
-            cfg.merge_from_dict(cfg_options)
+            cfg.merge_from_dict(copy.deepcopy(cfg_options))  # mmcv takes _delete_ out of what it is given
         except (KeyError, TypeError, IndexError) as error:
             raise UserError(f"--cfg-options do not fit config {path}: {_one_line(error)}") from error
     _check_variables(cfg, path)

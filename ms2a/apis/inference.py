@@ -85,6 +85,7 @@ def infer(
         model = speed_up(build_model(cfg, checkpoint, choose_device(device)))
         domain = check_domain(model, domain)
     if img:
+        _check_apart(img, Path(save_dir))
         own = domain or model.default_domain
         datasets = [ImageFolderDataset(list(img), _pipeline(cfg.data.test), img_root, own)]
     else:
@@ -105,6 +106,13 @@ def infer(
         raise UserError(f"none of the {len(skipped)} images can be read, the first is {skipped[0]}")
     output.write_json(dict(checkpoint=str(checkpoint), provenance=provenance(str(cfg.filename))))
     return Summary(len(output.images), len(skipped), output.num_drawn)
+
+
+def _check_apart(img: Sequence[str | os.PathLike], save_dir: Path) -> None:
+    """Else the next run would take the drawings of this one for images."""
+    for folder in img:
+        if Path(folder).is_dir() and save_dir.resolve().is_relative_to(Path(folder).resolve()):
+            raise UserError(f"SAVE_DIR {save_dir} lies in the folder of images {folder}; choose one outside")
 
 
 class _Output:
@@ -130,6 +138,8 @@ class _Output:
         """Draws the detections of an image and notes them."""
         height, width = picture.shape[:2]
         name = self._free_name(dataset.domain, dataset.names[index])
+        if (self.folder / name).resolve() == Path(dataset.path(index)).resolve():
+            raise UserError(f"{self.folder / name} would be replaced by its own drawing; choose another SAVE_DIR")
         image = dict(id=len(self.images) + 1, file_name=str(name), height=height, width=width, domain=dataset.domain)
         self.images.append(image)
         for label, boxes in enumerate(detections):

@@ -20,7 +20,7 @@
 ``annotations`` is a COCO json, or a folder of Pascal VOC xml files. Paths are relative to the task file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,9 @@ def _data_options(task: dict, root: Path, prepared: Path, seed: int) -> dict[str
     def options(key: str, entry: dict, num_annotated: int | None = None) -> dict[str, str]:
         images = (root / entry["images"]).resolve()
         annotations = _coco_file(root / entry["annotations"], images, classes, prepared / f"{key}.json")
-        find_images(annotations, images)  # all that can be wrong is said now, not after hours of training
+        found = find_images(annotations, images)  # all that can be wrong is said now, not after hours of training
+        if key in ("target_test", "source_val"):
+            _check_all_there(found, annotations)
         coco = read_coco(annotations)
         order_categories(coco, classes, annotations)
         mended = mend_annotations(coco)
@@ -176,15 +178,24 @@ def _data_options(task: dict, root: Path, prepared: Path, seed: int) -> dict[str
     settings |= options("target_test", target["test"])
     if "val" in source:
         settings |= options("source_val", source["val"])
-    settings[f"memory_images.{source['domain']}"] = {
-        "img": settings["source_train.ann_file"],
-        "img_root": settings["source_train.img_prefix"],
-    }
+    source_images = {"img": settings["source_train.ann_file"], "img_root": settings["source_train.img_prefix"]}
     unlabelled = (root / target["unlabelled"]).resolve()
     find_images(unlabelled)
     settings["unlabelled_images.img"] = str(unlabelled)
-    settings[f"memory_images.{target['domain']}"] = {"img": str(unlabelled)}
+    settings["memory_images"] = {  # whole: the template's domains may have the same names
+        "_delete_": True,
+        str(source["domain"]): source_images,
+        str(target["domain"]): {"img": str(unlabelled)},
+    }
     return settings
+
+
+def _check_all_there(images: Sequence[tuple[str, str]], annotations: Path) -> None:
+    """A test stops at an image that is not there; in training it is skipped."""
+    missing = [name for root, name in images if not Path(root, name).exists()]
+    if missing:
+        more = f", nor do {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise UserError(f"image {missing[0]} of {annotations} does not exist{more}; a test needs all of its images")
 
 
 def _coco_file(annotations: Path, images: Path, classes: list[str], prepared: Path) -> Path:

@@ -96,10 +96,11 @@ class MendReport:
     clipped: int = 0
     completed: int = 0
     orphaned: int = 0
+    unnamed: int = 0
     renumbered: bool = False
 
     def __bool__(self) -> bool:
-        return any((self.dropped, self.clipped, self.completed, self.orphaned, self.renumbered))
+        return any((self.dropped, self.clipped, self.completed, self.orphaned, self.unnamed, self.renumbered))
 
     def warning(self) -> str:
         """One sentence on boxes dropped or clipped; empty if there were none (completing is no one's mistake)."""
@@ -107,6 +108,7 @@ class MendReport:
             (self.dropped, "dropped: outside the image, malformed or under one pixel"),
             (self.clipped, "clipped to the image"),
             (self.orphaned, "dropped: of an image that is not listed"),
+            (self.unnamed, "dropped: of a category that is not listed"),
         ]
         return "; ".join(f"{count} annotation(s) {what}" for count, what in parts if count)
 
@@ -125,8 +127,11 @@ def mend_annotations(coco: dict[str, Any]) -> MendReport:
     """
     report = MendReport()
     sizes_wh = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
-    kept = []
+    known, kept = {category["id"] for category in coco["categories"]}, []
     for annotation in coco["annotations"]:
+        if annotation["category_id"] not in known:
+            report.unnamed += 1
+            continue
         if annotation["image_id"] not in sizes_wh:
             report.orphaned += 1
             continue

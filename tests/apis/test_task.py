@@ -171,6 +171,20 @@ def test_what_a_task_names_is_checked_before_hours_of_training(task, load, side,
     assert "\n" not in str(error.value)
 
 
+def test_a_missing_test_image_is_told_before_hours_of_training(task, load, tmp_path):
+    (tmp_path / "b_test" / "images" / "004.png").unlink()
+    (tmp_path / "b" / "images" / "004.png").unlink()  # in training it is skipped
+    with pytest.raises(UserError, match=r"image 004.png of .*b_test/annotations.json does not exist; a test needs all"):
+        load(task)
+
+
+def test_domains_may_be_called_source_and_target(task, load):
+    task["source"]["domain"], task["target"]["domain"] = "source", "target"
+    images = load(task).configs[TARGET_TRAINING].memory_images
+    assert sorted(images) == ["source", "target"]
+    assert images.source.img.endswith("a/annotations.json") and images.target.img.endswith("b/images")
+
+
 @pytest.mark.parametrize("name", ["a", "b", "b_test"])
 def test_annotations_without_a_usable_box_are_told_at_once(task, load, tmp_path, name):
     path = tmp_path / name / "annotations.json"

@@ -231,6 +231,18 @@ def test_an_exported_detector_finds_what_its_checkpoint_finds(config, checkpoint
         run_inference([config, tmp_path / "day.onnx", tmp_path, "--domain", "night"])
 
 
+def test_drawings_do_not_replace_images_or_lie_among_them(folder, config, checkpoint, tmp_path):
+    shutil.copytree(folder / "data/day/images", tmp_path / "images")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()}
+    for save_dir in (tmp_path / "images", tmp_path / "images" / "drawn"):
+        with pytest.raises(UserError, match="lies in the folder of images .*; choose one outside"):
+            run_inference([config, checkpoint, save_dir, "--img", tmp_path / "images", "--device", "cpu"])
+    image = sorted((tmp_path / "images").iterdir())[0]
+    with pytest.raises(UserError, match="would be replaced by its own drawing; choose another SAVE_DIR"):
+        run_inference([config, checkpoint, tmp_path / "images", "--img", image, "--device", "cpu"])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()} == before
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -44,6 +44,14 @@ def test_mending_counts_and_changes():
     assert [annotation["iscrowd"] for annotation in coco["annotations"]] == [0, 0]
 
 
+def test_boxes_of_a_category_that_is_not_listed_are_told():
+    coco = dict(images=[dict(id=1, width=50, height=50)], categories=[dict(id=1, name="nut")])
+    coco["annotations"] = [dict(id=n + 1, image_id=1, category_id=n, bbox=[5, 5, 9, 9]) for n in (0, 1)]
+    report = mend_annotations(coco)
+    assert report.warning() == "1 annotation(s) dropped: of a category that is not listed"
+    assert [annotation["category_id"] for annotation in coco["annotations"]] == [1]
+
+
 def test_mending_leaves_sound_annotations_alone():
     coco = coco_of([10, 10, 20, 20])
     coco["annotations"][0].update(area=311.5, iscrowd=0)
