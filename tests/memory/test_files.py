@@ -34,7 +34,7 @@ def test_features_stay_in_the_file_while_they_are_checked_and_weighted(tmp_path)
         (found,), _ = read_features(tmp_path / "fog.pth")
         weights = row_weights(found, 0.1)
     # All rows are five blocks. What is no operator is the mapped file itself.
-    assert max(event.cpu_memory_usage for event in record.events() if event.name.startswith("aten::")) <= block
+    assert max(event.cpu_memory_usage for event in record.events() if event.name.startswith("aten::")) < 2 * block
     torch.testing.assert_close(weights, (10 / rows.flatten(1).norm(dim=1)).clamp(min=1))
 
 
