@@ -54,7 +54,7 @@ def analyse_errors(
         raise UserError(f"{detections} has detections of image {min(strange)}, which is not in {ann_file}")
     known = {category["id"] for category in truth["categories"]}
     results = [item for item in results if item["category_id"] in known]
-    if not any(not item.get("iscrowd") for item in truth["annotations"]):
+    if all(item.get("iscrowd") for item in truth["annotations"]):
         raise UserError(f"{ann_file} has no object{f' of the classes {list(classes)}' if classes else ''} to be found")
     kinds, never_found = sort_detections(truth["annotations"], results)
     whole = _map50(truth, results)

@@ -116,8 +116,9 @@ class MendReport:
 def mend_annotations(coco: dict[str, Any]) -> MendReport:
     """Makes annotations fit for mmdet and COCO evaluation, in place.
 
-    Boxes are clipped to their image, empty ones dropped; ``area`` and ``iscrowd``, which box-only files may lack, are
-    filled in; missing, repeated or zero ids are renumbered (COCO evaluation takes id 0 for "unmatched").
+    Boxes are clipped to their image; empty ones, and those of images or categories that are not listed, are dropped;
+    ``area`` and ``iscrowd``, which box-only files may lack, are filled in; missing, repeated or zero ids are renumbered
+    (COCO evaluation takes id 0 for "unmatched").
 
     Args:
         coco: dictionary as from :func:`read_coco`.

@@ -26,8 +26,8 @@ def voc_to_coco(
     """Converts VOC annotations.
 
     A difficult object becomes a crowd region: evaluation does not count it, and in training its place is background, as
-    mmdet's YOLOX knows no region to leave out. VOC counts pixels from 1 and
-    includes the last one; COCO counts from 0 and gives width and height.
+    mmdet's YOLOX knows no region to leave out. VOC counts pixels from 1 and includes the last one; COCO counts from 0
+    and gives width and height.
 
     Args:
         xml: folder of XML files, or the files.
