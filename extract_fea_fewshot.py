@@ -3,11 +3,12 @@
 import argparse
 from collections.abc import Sequence
 
-from ms2a.apis.config import add_cfg_options, load_config
-from ms2a.apis.extract import DEFAULT_MAX_SAMPLES, DEFAULT_SAVE_INTERVAL, KINDS, extract
+from ms2a.config import add_cfg_options, load_config
 from ms2a.engine.distributed import LAUNCHERS, leave_process_group
 from ms2a.errors import run_main, seed
+from ms2a.memory.files import KINDS
 from ms2a.memory.sampling import NORM, UNIFORM
+from ms2a.storage.extract import DEFAULT_MAX_SAMPLES, DEFAULT_SAVE_INTERVAL, extract
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

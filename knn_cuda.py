@@ -3,10 +3,10 @@
 import argparse
 from collections.abc import Sequence
 
-from ms2a.apis.cluster import cluster_domains
 from ms2a.engine.distributed import LAUNCHERS, leave_process_group
 from ms2a.errors import run_main, seed
 from ms2a.memory.clustering import DEFAULT_ITERATIONS
+from ms2a.storage.cluster import cluster_domains
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

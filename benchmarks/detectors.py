@@ -7,7 +7,7 @@ from mmcv import Config
 from mmdet.models import build_detector
 from torch import nn
 
-from ms2a.apis.config import load_config
+from ms2a.config import load_config
 
 CONFIGS = "configs/yolox/yolox_fs_n_128x320_indus_synth_{}.py"
 PLAIN, MS2A = CONFIGS.format("base"), CONFIGS.format("t1_10_pretrain_mom_ft")

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from benchmarks.compare import parse_args, report, time_in_turn
 from benchmarks.detectors import PLAIN, random_detector
-from ms2a.apis.extract import DEFAULT_MAX_SAMPLES
-from ms2a.datasets.indus_synth import Sizes, make_benchmark
+from ms2a.benchmark.indus_synth import Sizes, make_benchmark
 from ms2a.memory.clustering import cluster_maps
 from ms2a.memory.sampling import NORM, UNIFORM, ChannelMapSample, row_weights
 from ms2a.memory.shared_rows import SharedRows
+from ms2a.storage.extract import DEFAULT_MAX_SAMPLES
 
 CHANNELS, BATCH = 128, 8
 ITERATIONS = 2  # from the start that k-means++ gives

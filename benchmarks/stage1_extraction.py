@@ -21,13 +21,13 @@ from torch import nn
 from benchmarks.compare import calls_and_seconds, parse_args, print_profile, report, time_in_turn
 from benchmarks.detectors import PLAIN, random_detector
 from benchmarks.images import make_pictures
-from ms2a.apis.extract import DEFAULT_MAX_SAMPLES, DEFAULT_SAVE_INTERVAL, add_maps
-from ms2a.apis.image_batches import Batch, ImageBatches, memory_pipeline
-from ms2a.apis.resume import Partial
-from ms2a.apis.sampling import LevelSamples, SamplingRun
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.engine.fast_inference import speed_up
 from ms2a.memory.sampling import NORM
+from ms2a.storage.extract import DEFAULT_MAX_SAMPLES, DEFAULT_SAVE_INTERVAL, add_maps
+from ms2a.storage.image_batches import Batch, ImageBatches, memory_pipeline
+from ms2a.storage.one_pass import LevelSamples, SamplingRun
+from ms2a.storage.resume import Partial
 
 CPU = torch.device("cpu")
 PARTS = {

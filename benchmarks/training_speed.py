@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.compare import calls_and_seconds, parse_args, print_profile, report
 from ms2a.artefacts import write_text
-from ms2a.datasets.indus_synth import Sizes, make_benchmark
+from ms2a.benchmark.indus_synth import Sizes, make_benchmark
 from ms2a.memory.files import write_maps
 
 # The first commit with a README of working commands, a set-up script and tests of the whole pipeline that pass.

@@ -19,11 +19,11 @@ from torch import nn
 from benchmarks.compare import parse_args, report, time_in_turn
 from benchmarks.detectors import MS2A, PLAIN
 from benchmarks.inference import CLASSES, detector, loader_of, loop, make_images, silence
-from ms2a.apis.config import load_config
-from ms2a.apis.extract import extract
 from ms2a.apis.test import evaluate, test
+from ms2a.config import load_config
 from ms2a.engine.fast_inference import speed_up
 from ms2a.engine.prefetch import ThreadedLoader
+from ms2a.storage.extract import extract
 
 HEIGHT, WIDTH = 128, 320
 STAGE_ONE_IMAGES = 384

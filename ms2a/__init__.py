@@ -28,3 +28,4 @@ if find_spec("mmcv") and find_spec("mmdet"):
     compat.apply()
 
     from ms2a import datasets, engine, models  # noqa: F401
+    from ms2a.models import baselines  # noqa: F401

@@ -11,10 +11,10 @@ from mmdet.datasets import PIPELINES, build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import get_root_logger
 
-from ms2a.apis.config import load_config
-from ms2a.apis.extract import memory_pipeline
+from ms2a.config import load_config
 from ms2a.engine.hooks import ModeSwitchHook
 from ms2a.errors import UserError
+from ms2a.storage.extract import memory_pipeline
 from tests.tiny import make_coco
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from mmdet.models import build_detector
 
-from ms2a.apis.config import load_config
+from ms2a.config import load_config
 from ms2a.memory.files import write_maps
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,10 +8,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ms2a.apis.benchmark import read_results, run_benchmark
-from ms2a.apis.benchmark_plan import Run, known_methods
-from ms2a.apis.benchmark_report import write_report
-from ms2a.apis.config import add_cfg_options
+from ms2a.benchmark.plan import Run, known_methods
+from ms2a.benchmark.report import write_report
+from ms2a.benchmark.run import read_results, run_benchmark
+from ms2a.config import add_cfg_options
 from ms2a.errors import run_main, seed
 
 TASKS = [

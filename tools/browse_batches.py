@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ms2a.apis.browse import NetworkInput, network_inputs
-from ms2a.apis.config import add_cfg_options, load_config
+from ms2a.analysis.batches import draw_training_image
+from ms2a.analysis.browse import NetworkInput, network_inputs
 from ms2a.artefacts import atomic_path
+from ms2a.config import add_cfg_options, load_config
 from ms2a.errors import UserError, run_main, seed
-from ms2a.visualization.batches import draw_training_image
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

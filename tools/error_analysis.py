@@ -7,7 +7,7 @@ tools/test.py --out writes them.
 import argparse
 from collections.abc import Sequence
 
-from ms2a.apis.error_analysis import analyse_errors
+from ms2a.analysis.error_analysis import analyse_errors
 from ms2a.errors import run_main
 
 

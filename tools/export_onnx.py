@@ -3,8 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from ms2a.apis.config import add_cfg_options, load_config
 from ms2a.apis.export import export_onnx
+from ms2a.config import add_cfg_options, load_config
 from ms2a.errors import run_main
 
 

@@ -3,8 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from ms2a.apis.config import add_cfg_options, load_config
 from ms2a.apis.inference import infer
+from ms2a.config import add_cfg_options, load_config
 from ms2a.errors import run_main
 
 

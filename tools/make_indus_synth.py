@@ -4,7 +4,7 @@
 import argparse
 from collections.abc import Sequence
 
-from ms2a.datasets.indus_synth import Sizes, make_benchmark
+from ms2a.benchmark.indus_synth import Sizes, make_benchmark
 from ms2a.errors import run_main, seed
 
 

@@ -9,12 +9,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ms2a.apis.config import add_cfg_options
-from ms2a.apis.pipeline import Runner
-from ms2a.apis.stages import load_adaptation, steps_of, write_configs
-from ms2a.apis.summary import write_summary
-from ms2a.apis.task import load_task
+from ms2a.config import add_cfg_options
 from ms2a.errors import run_main, seed
+from ms2a.pipeline.runner import Runner
+from ms2a.pipeline.stages import load_adaptation, steps_of, write_configs
+from ms2a.pipeline.summary import write_summary
+from ms2a.pipeline.task import load_task
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from ms2a.adaptation.attention import attention_weights
-from ms2a.apis.config import add_cfg_options, load_config
-from ms2a.apis.image_batches import first_view, memory_pipeline
-from ms2a.apis.model import build_model
+from ms2a.analysis.memory import attention_sheet, colour_sheet, prototype_sheet
 from ms2a.artefacts import atomic_path
+from ms2a.config import add_cfg_options, load_config
 from ms2a.datasets import ImageFolderDataset, MemoryColour
 from ms2a.errors import UserError, run_main
 from ms2a.models import VectorMemoryAdapter
-from ms2a.visualization.memory import attention_sheet, colour_sheet, prototype_sheet
+from ms2a.models.build import build_model
+from ms2a.storage.image_batches import first_view, memory_pipeline
 
 SHOWN = [(2, 2), (5, 5), (7, 8)]
 """Rows and columns of the windows, of 10 × 10, whose attention is drawn."""

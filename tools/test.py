@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ms2a.apis.config import add_cfg_options, load_config
 from ms2a.apis.test import check_display, check_out, draw, evaluate, test, write_detections, write_metrics
+from ms2a.config import add_cfg_options, load_config
 from ms2a.engine.distributed import LAUNCHERS, leave_process_group
 from ms2a.errors import UserError, run_main
 

@@ -1,1 +1,1 @@
-"""What the command lines call and a notebook would import."""
+"""What users call: training, testing, inference and export."""

@@ -15,10 +15,10 @@ import torchvision
 from mmcv import Config
 from torch import Tensor, nn
 
-from ms2a.apis.model import build_model, check_domain
 from ms2a.artefacts import atomic_path, provenance
 from ms2a.engine.fast_inference import fold_batch_norms
 from ms2a.errors import UserError
+from ms2a.models.build import build_model, check_domain
 
 logger = logging.getLogger("mmdet")
 
@@ -52,7 +52,7 @@ def export_onnx(
       ``objectness<stride>`` before the sigmoid and ``box<stride>`` before decoding.
 
     Args:
-        cfg: from :func:`ms2a.apis.config.load_config`.
+        cfg: from :func:`ms2a.config.load_config`.
         checkpoint: the trained weights, which hold the memory.
         out: the file to write.
         domain: whose memory the file holds; default: the target's.

@@ -17,16 +17,16 @@ from mmdet.utils import build_dp
 from torch import nn
 from tqdm import tqdm
 
-from ms2a.apis.datasets import picture_name, pipelines
-from ms2a.apis.model import build_model, check_domain, config_classes
+from ms2a.analysis.detections import draw_detections, picture_name
 from ms2a.apis.onnx_detector import OnnxDetector
 from ms2a.artefacts import atomic_path, provenance, write_json
+from ms2a.datasets.config_edits import pipelines
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.engine.distributed import choose_device
 from ms2a.engine.fast_inference import speed_up
 from ms2a.engine.prefetch import prefetch
 from ms2a.errors import UserError
-from ms2a.visualization.detections import draw_detections
+from ms2a.models.build import build_model, check_domain, config_classes
 
 # Threads that load images.
 WORKERS = 2
@@ -64,7 +64,7 @@ def infer(
     ``score``; it holds all detections that the config lets through, also those too weak to be drawn.
 
     Args:
-        cfg: from :func:`ms2a.apis.config.load_config`; its test pipeline reads the images.
+        cfg: from :func:`ms2a.config.load_config`; its test pipeline reads the images.
         checkpoint: the trained weights, which hold the memory, or an .onnx file made of them, which holds the memory of
             one domain and is run by ONNX Runtime on the CPU.
         save_dir: folder for the pictures, under the names of the images, and for ``detections.json``.

@@ -8,8 +8,8 @@ import numpy as np
 from mmdet.core.export.model_wrappers import DeployBaseDetector
 from torch import Tensor
 
-from ms2a.apis.checkpoint import class_mismatch
 from ms2a.apis.export import INPUT, METADATA_KEY, open_session
+from ms2a.engine.checkpoint import class_mismatch
 from ms2a.errors import UserError
 
 

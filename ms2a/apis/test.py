@@ -18,15 +18,15 @@ from mmdet.apis import multi_gpu_test, single_gpu_test
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.utils import build_ddp, build_dp
 
-from ms2a.apis.checkpoint import class_mismatch
-from ms2a.apis.datasets import allow_batches, flip_views, has_views, picture_name
-from ms2a.apis.model import build_model
+from ms2a.analysis.detections import draw_detections, picture_name
 from ms2a.artefacts import atomic_path, provenance, write_json
+from ms2a.datasets.config_edits import allow_batches, flip_views, has_views
+from ms2a.engine.checkpoint import class_mismatch
 from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.engine.fast_inference import speed_up
 from ms2a.engine.prefetch import ThreadedLoader
 from ms2a.errors import UserError
-from ms2a.visualization.detections import draw_detections
+from ms2a.models.build import build_model
 
 logger = logging.getLogger("mmdet")
 
@@ -87,7 +87,7 @@ def test(
     """Runs a trained detector over its config's test set.
 
     Args:
-        cfg: from :func:`ms2a.apis.config.load_config`; not changed. Batches are as large as
+        cfg: from :func:`ms2a.config.load_config`; not changed. Batches are as large as
             ``data.test_dataloader.samples_per_gpu`` says.
         checkpoint: the trained weights, which hold the memory.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.

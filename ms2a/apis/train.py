@@ -22,10 +22,10 @@ from mmdet.models import build_detector
 from mmdet.utils import get_root_logger
 from torch import nn
 
-from ms2a.apis.checkpoint import check_resumable, find_latest, load_weights
-from ms2a.apis.datasets import allow_batches, make_strict
 from ms2a.artefacts import provenance, write_text
+from ms2a.datasets.config_edits import allow_batches, make_strict
 from ms2a.datasets.image_cache import cache_images
+from ms2a.engine.checkpoint import check_resumable, find_latest, load_weights
 from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.engine.hooks import TRAINABLE_WHEN_FROZEN, freeze_all_but
 from ms2a.errors import UserError
@@ -49,7 +49,7 @@ def train(
     """Trains the detector of a config.
 
     Args:
-        cfg: from :func:`ms2a.apis.config.load_config`; not changed.
+        cfg: from :func:`ms2a.config.load_config`; not changed.
         work_dir: for checkpoints, logs and the settled config; default: the config's, or ``work_dirs/<config name>``.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
         seed: default: the config's, else 0.
@@ -64,8 +64,8 @@ def train(
         The last checkpoint; None if there is none, after no epoch at all.
 
     Raises:
-        UserError: see :mod:`ms2a.apis.checkpoint`; also an unknown device, a class count that does not fit the head, a
-            missing package for TensorBoard, and whatever the data sets and the memory refuse.
+        UserError: see :mod:`ms2a.engine.checkpoint`; also an unknown device, a class count that does not fit the head,
+            a missing package for TensorBoard, and whatever the data sets and the memory refuse.
     """
     torch_device = init_distributed(launcher, choose_device(device))
     cfg = copy.deepcopy(cfg)

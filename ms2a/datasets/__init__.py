@@ -1,4 +1,4 @@
-"""Datasets, transforms and few-annotation splits, in mmdet's registries; the generated benchmark."""
+"""Datasets, transforms and few-annotation splits, in mmdet's registries."""
 
 from ms2a.datasets.cross_domain_mix import CrossDomainMixDataset
 from ms2a.datasets.domain_coco import DomainCocoDataset
@@ -6,8 +6,6 @@ from ms2a.datasets.domain_concat import DomainConcatDataset
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.datasets.memory_colour import ColourQuantiles, MemoryColour
-from ms2a.datasets.self_training import SelfTrainingDataset
-from ms2a.datasets.target_style import TargetStyle
 from ms2a.datasets.transforms import CrossDomainCopyPaste, FitResize, SameDomainMosaic
 from ms2a.datasets.voc import voc_to_coco
 
@@ -21,8 +19,6 @@ __all__ = [
     "ImageFolderDataset",
     "MemoryColour",
     "SameDomainMosaic",
-    "SelfTrainingDataset",
-    "TargetStyle",
     "nested_splits",
     "voc_to_coco",
 ]

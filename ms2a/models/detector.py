@@ -11,9 +11,9 @@ from mmdet.models.detectors import YOLOX
 from torch import Tensor
 
 from ms2a.errors import UserError
-from ms2a.models.alignment import build_alignment
-from ms2a.models.self_training import SelfTraining
-from ms2a.models.style import attach
+from ms2a.models.baselines.alignment import build_alignment
+from ms2a.models.baselines.self_training import SelfTraining
+from ms2a.models.baselines.style import attach
 
 
 @dataclass
@@ -38,11 +38,11 @@ class MS2AYOLOX(YOLOX):
         *args: see mmdet's ``YOLOX``.
         adapter: config of the :class:`~ms2a.models.MemoryAdapter`, or None.
         foreground: config of the :class:`~ms2a.models.ForegroundBranch`, or None.
-        alignment: configs of :class:`~ms2a.models.FeatureAlignment`, or with ``to_memory`` of
-            :class:`~ms2a.models.MemoryAlignment`, towards ``default_domain``; each adds one loss; or None.
-        self_training: arguments of :class:`~ms2a.models.self_training.SelfTraining`, or None. The data set must be a
-            :class:`~ms2a.datasets.SelfTrainingDataset`.
-        style: config of the :class:`~ms2a.models.StyleMemory`, or None. Used in training only.
+        alignment: configs of :class:`~ms2a.models.baselines.FeatureAlignment`, or with ``to_memory`` of
+            :class:`~ms2a.models.baselines.MemoryAlignment`, towards ``default_domain``; each adds one loss; or None.
+        self_training: arguments of :class:`~ms2a.models.baselines.self_training.SelfTraining`, or None. The data
+            set must be a :class:`~ms2a.models.baselines.SelfTrainingDataset`.
+        style: config of the :class:`~ms2a.models.baselines.StyleMemory`, or None. Used in training only.
         default_domain: the target; images that name no domain belong to it when testing.
         **kwargs: see mmdet's ``YOLOX``.
 

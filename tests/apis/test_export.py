@@ -9,11 +9,11 @@ import torchvision
 from mmdet.models import build_detector
 
 from ms2a.apis import export
-from ms2a.apis.config import load_config
 from ms2a.apis.export import INPUT, RAW, detections_difference, export_onnx, open_session
-from ms2a.apis.model import build_model
 from ms2a.apis.onnx_detector import OnnxDetector
+from ms2a.config import load_config
 from ms2a.errors import UserError
+from ms2a.models.build import build_model
 from tests.tiny import make_checkpoint, make_config, make_domains, make_memory
 
 CLASSES = ("nut", "bolt")

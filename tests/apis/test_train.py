@@ -7,8 +7,8 @@ import pytest
 import torch
 from mmcv import Config
 
-from ms2a.apis.config import load_config
 from ms2a.apis.train import _need_no_memory_files, one_line_worker_errors, train
+from ms2a.config import load_config
 from ms2a.errors import UserError
 from tests.tiny import make_config, make_domains, make_memory
 

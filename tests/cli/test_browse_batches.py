@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 import torch
 
-from ms2a.apis.browse import network_inputs
-from ms2a.apis.config import load_config
+from ms2a.analysis.batches import CAPTION_HEIGHT, MASK_COLOUR_BGR, class_colour, draw_training_image
+from ms2a.analysis.browse import network_inputs
+from ms2a.config import load_config
 from ms2a.errors import UserError
-from ms2a.visualization.batches import CAPTION_HEIGHT, MASK_COLOUR_BGR, class_colour, draw_training_image
 from tests.tiny import make_config, make_domains, make_memory, tool
 
 CLASSES = ("nut", "bolt")

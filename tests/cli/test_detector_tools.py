@@ -18,10 +18,10 @@ from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.utils import build_dp
 from pycocotools.coco import COCO
 
-from ms2a.apis.config import load_config
 from ms2a.apis.export import detections_difference
-from ms2a.apis.model import build_model
+from ms2a.config import load_config
 from ms2a.errors import UserError
+from ms2a.models.build import build_model
 from tests.tiny import ROOT, make_coco, make_config, make_domains, make_memory, tool
 
 run_train, run_test, run_inference, run_export = (

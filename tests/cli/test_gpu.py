@@ -10,8 +10,8 @@ import torch
 from mmcv.ops import batched_nms
 from mmcv.parallel import MMDataParallel
 
-from ms2a.apis.config import load_config
-from ms2a.apis.model import build_model
+from ms2a.config import load_config
+from ms2a.models.build import build_model
 from tests.tiny import ROOT, make_checkpoint, make_config, make_domains, make_memory, tool
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

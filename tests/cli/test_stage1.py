@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from ms2a.apis.config import load_config
-from ms2a.apis.model import build_model
+from ms2a.config import load_config
 from ms2a.datasets.memory_colour import colour_quantiles
 from ms2a.errors import UserError
 from ms2a.memory.files import read_prototypes
+from ms2a.models.build import build_model
 from tests.tiny import MEMORY_SIZES_HW, make_checkpoint, make_config, make_domains, tool
 
 extract = tool("extract_fea_fewshot.py")
@@ -212,7 +212,7 @@ def test_a_truncated_and_a_malicious_feature_file_are_refused(folder, features, 
 def test_vectors_of_foreground_and_background_against_a_plain_loop(folder, tmp_path, monkeypatch):
     # What random weights find is no box that a loop could check.
     monkeypatch.setattr(
-        "ms2a.apis.extract._found_boxes",
+        "ms2a.storage.extract._found_boxes",
         lambda model, maps, shape: [torch.tensor([[10.0, 6.0, 50.0, 42.0]])] * shape[0],
     )
     common = ["--config", folder / "base.py", "--checkpoint", folder / "base.pth", "--out_path", tmp_path]
@@ -262,7 +262,7 @@ def test_colours_of_images_of_any_size_are_sampled_and_clustered(folder, tmp_pat
 
 
 def test_a_detector_that_finds_nothing_has_no_foreground_vectors(folder, tmp_path):
-    found = "ms2a.apis.extract._found_boxes"
+    found = "ms2a.storage.extract._found_boxes"
     common = ["--config", folder / "base.py", "--checkpoint", folder / "base.pth", "--out_path", tmp_path]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(found, lambda model, maps, shape: [torch.zeros(0, 4)] * shape[0])

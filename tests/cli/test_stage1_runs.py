@@ -193,7 +193,7 @@ def test_strict_does_not_go_on_where_images_were_skipped(folder, tmp_path, broke
     (broken_images / "001.png").write_bytes(b"no image")
     arguments = _arguments(folder, tmp_path / "out", "--save-interval", 0, img=broken_images)
     with monkeypatch.context() as context:
-        context.setattr("ms2a.apis.resume.Partial.remove", lambda self: None)  # as if killed at the very end
+        context.setattr("ms2a.storage.resume.Partial.remove", lambda self: None)  # as if killed at the very end
         extract(arguments)
     with pytest.raises(UserError, match=r"unreadable \(--strict\)"):
         extract([*arguments, "--strict"])

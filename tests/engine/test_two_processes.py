@@ -9,7 +9,7 @@ import torch
 from mmdet.models import build_detector
 from torch import nn
 
-from ms2a.apis.config import load_config
+from ms2a.config import load_config
 from tests.engine.gradients_of_two import backward
 from tests.tiny import ROOT, make_config, make_domains, make_memory
 

@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from ms2a.apis.convert import convert_release, describe
 from ms2a.artefacts import load_torch, provenance, save_torch
 from ms2a.errors import UserError, run_main
+from ms2a.models.release import convert_release, describe
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

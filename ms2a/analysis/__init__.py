@@ -1,0 +1,1 @@
+"""Pictures, error analysis and browsing of batches."""

@@ -1,0 +1,93 @@
+"""What the network is fed in training: the images that reach the backbone, with their boxes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmcv import Config
+from mmdet.apis import set_random_seed
+from mmdet.datasets import build_dataloader, build_dataset
+from mmdet.models import build_detector
+from torch import Tensor, nn
+
+from ms2a.models.foreground import foreground_mask
+
+STRIDE = 32
+KEYS = ("img", "img_metas", "gt_bboxes", "gt_labels")
+
+
+@dataclass
+class NetworkInput:
+    """One training image as it enters the backbone.
+
+    Attributes:
+        image: float (3, H, W), BGR, 0–255.
+        boxes_xyxy: float (N, 4) in its pixels.
+        labels: int64 (N,), positions in ``classes``.
+        classes: class names of the data set.
+        mask: float (H / 32, W / 32) target of the foreground branch, or None for a detector without one.
+        domain: name of its domain; empty if the data set has none.
+        name: file name of the canvas.
+    """
+
+    image: Tensor
+    boxes_xyxy: Tensor
+    labels: Tensor
+    classes: Sequence[str]
+    mask: Tensor | None
+    domain: str
+    name: str
+
+
+class _Reached(Exception):
+    """Ends a forward pass at the backbone."""
+
+    def __init__(self, images: Tensor) -> None:
+        super().__init__()
+        self.images = images
+
+
+def network_inputs(cfg: Config, seed: int = 0) -> Iterator[NetworkInput]:
+    """Yields one epoch of training images as the backbone gets them.
+
+    They go through the config's data loader and the detector's own forward pass, stopped in front of the backbone, so
+    mixing, transforms and multi-scale resizing are those of training. Every batch has another size.
+
+    Args:
+        cfg: the configuration, as from :func:`ms2a.config.load_config`.
+        seed: of the order, the mixing and the sizes.
+    """
+    set_random_seed(seed)
+    # The labelled images are shown: pseudo-labels need a teacher that has learned. Styles change features, not images.
+    parts = {name: value for name, value in cfg.model.items() if name not in ("self_training", "style")}
+    model = build_detector(parts).train()
+    model.backbone.register_forward_pre_hook(_stop)
+    set_random_seed(seed)
+    loader_cfg = {**cfg.data.get("train_dataloader", {}), "workers_per_gpu": 0, "persistent_workers": False}
+    loader_cfg.setdefault("samples_per_gpu", 1)
+    dataset = build_dataset(cfg.data.train)
+    loader = build_dataloader(dataset, dist=False, seed=seed, **loader_cfg)
+    for batch in loader:
+        if hasattr(model, "_random_resize"):
+            model._input_size = model._random_resize(torch.device("cpu"))
+        yield from _one_batch(model, {key: batch[key].data[0] for key in KEYS}, dataset.CLASSES)
+
+
+def _stop(_: nn.Module, inputs: tuple[Tensor]) -> None:
+    raise _Reached(inputs[0])
+
+
+def _one_batch(model: nn.Module, batch: dict, classes: Sequence[str]) -> Iterator[NetworkInput]:
+    boxes = batch["gt_bboxes"]
+    try:
+        model.forward_train(**batch)
+    except _Reached as reached:
+        images = reached.images
+    # mmdet's YOLOX has scaled the boxes in place.
+    masks = [None] * len(images)
+    if getattr(model, "foreground", None):
+        masks = foreground_mask(boxes, (images.shape[2] // STRIDE, images.shape[3] // STRIDE), STRIDE)[:, 0]
+    for image, box, label, mask, meta in zip(images, boxes, batch["gt_labels"], masks, batch["img_metas"], strict=True):
+        name = Path(meta.get("filename") or "").name
+        yield NetworkInput(image, box, label, classes, mask, meta.get("domain", ""), name)

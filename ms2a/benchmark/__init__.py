@@ -1,0 +1,1 @@
+"""Compared methods over tasks and seeds, and the generated data; the method needs none of it."""

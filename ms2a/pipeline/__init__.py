@@ -1,0 +1,1 @@
+"""Both stages in one command: task file, stages, runner, summary."""

@@ -1,0 +1,218 @@
+"""The three configs of one adaptation, settled and written down, and the steps that run them."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmcv import Config
+
+from ms2a.artefacts import write_text
+from ms2a.config import load_config
+from ms2a.errors import UserError
+from ms2a.memory.files import KINDS
+from ms2a.pipeline.runner import ROOT, Step
+
+BASE, SOURCE_TRAINING, TARGET_TRAINING = "base", "source_training", "target_training"
+CHECKPOINT = "latest.pth"
+MEMORY = "memory"
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """One adaptation from a source to a target domain, everything in ``work_dir``.
+
+    Attributes:
+        configs: the settled config of each stage, by its name.
+        work_dir: where all results go.
+        seed: of training, sampling and clustering.
+        device: ``"cpu"``, ``"cuda"``, … or None for a GPU if there is one.
+    """
+
+    configs: Mapping[str, Config]
+    work_dir: Path
+    seed: int
+    device: str | None
+
+    @property
+    def source(self) -> str:
+        """The source domain's name."""
+        return self.configs[TARGET_TRAINING].source_domain
+
+    @property
+    def target(self) -> str:
+        """The target domain's name."""
+        return self.configs[TARGET_TRAINING].target_domain
+
+    def config_path(self, name: str) -> Path:
+        """Where the settled config of a stage, or of the source-only test, is written."""
+        return self.work_dir / "configs" / f"{name}.py"
+
+    def checkpoint(self, stage: str) -> Path:
+        """The last checkpoint of a stage: chosen without any target test label."""
+        return self.work_dir / stage / CHECKPOINT
+
+    @property
+    def memory(self) -> Path:
+        """The folder of samples and memory files."""
+        return self.work_dir / MEMORY
+
+    def results(self, name: str) -> Path:
+        """The folder of one test's detections and metrics."""
+        return self.work_dir / "results" / name
+
+
+def load_adaptation(
+    config: str | Path,
+    work_dir: Path,
+    seed: int = 0,
+    device: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Adaptation:
+    """Reads the chain of configs that ends in a target-training config, and points each at the one before.
+
+    Args:
+        config: a target-training leaf; its ``previous`` names the source-training leaf beside it, whose ``previous``
+            names the base.
+        work_dir: where the results will go.
+        seed: see :class:`Adaptation`.
+        device: see :class:`Adaptation`.
+        cfg_options: options for all three.
+
+    Raises:
+        UserError: a config of the chain is missing or names no previous one.
+    """
+    path = Path(config)
+    configs = {}
+    cfg_options = {**(cfg_options or {}), "memory_dir": str(work_dir / MEMORY)}
+    for stage in (TARGET_TRAINING, SOURCE_TRAINING, BASE):
+        configs[stage] = load_config(path, cfg_options)
+        if stage == BASE:
+            break
+        if "previous" not in configs[stage]:
+            raise UserError(
+                f"config {path} names no 'previous' config, which {stage.replace('_', ' ')} starts from; "
+                "run_pipeline takes the last config of a chain, e.g. one ending in _pretrain_mom_ft.py"
+            )
+        path = path.with_name(f"{configs[stage].previous}.py")
+    adaptation = Adaptation(configs, work_dir, seed, device)
+    _connect(adaptation)
+    return adaptation
+
+
+def _connect(adaptation: Adaptation) -> None:
+    """Each stage starts from the last checkpoint of the one before, source training from the memory files too."""
+    configs, memory = adaptation.configs, adaptation.memory
+    source_training, target_training = configs[SOURCE_TRAINING], configs[TARGET_TRAINING]
+    source_training.load_from = str(adaptation.checkpoint(BASE))
+    source_training.model.adapter.memory.files = {
+        domain: str(memory / f"{domain}_cluster.pth") for domain in (adaptation.source, adaptation.target)
+    }
+    target_training.load_from = str(adaptation.checkpoint(SOURCE_TRAINING))
+    target_training.model.adapter.memory.files = None
+
+
+def write_configs(adaptation: Adaptation) -> None:
+    """Writes the settled configs, and one that tests the base detector on both domains' test sets."""
+    source_only = Config(adaptation.configs[BASE]._cfg_dict.to_dict())
+    source_only.data.test = adaptation.configs[TARGET_TRAINING].data.test
+    for name, config in {**adaptation.configs, "source_only": source_only}.items():
+        write_text(config.pretty_text, adaptation.config_path(name))
+
+
+def steps_of(adaptation: Adaptation) -> list[Step]:
+    """All steps, in order. The configs must have been written."""
+    training = [train_step(adaptation, stage) for stage in (BASE, SOURCE_TRAINING, TARGET_TRAINING)]
+    tests = [test_step(adaptation, "source_only", BASE), test_step(adaptation, TARGET_TRAINING, TARGET_TRAINING)]
+    memory = [extract_step(adaptation, domain) for domain in (adaptation.source, adaptation.target)]
+    memory.append(cluster_step(adaptation))
+    if adaptation.configs[SOURCE_TRAINING].get("colour_prob"):
+        memory += [extract_step(adaptation, adaptation.target, "colour"), _cluster_colours(adaptation)]
+    return [*prepare_step(adaptation), training[0], *memory, *training[1:], *tests, _draw(adaptation)]
+
+
+def _step(
+    adaptation: Adaptation, name: str, command: Sequence[Any], outputs: Sequence[Path], inputs: Sequence[Path] = ()
+) -> Step:
+    return Step(name, command_line(command, adaptation.device), outputs, inputs)
+
+
+def command_line(command: Sequence[Any], device: str | None = None) -> list[str]:
+    """The command with its script where it is, seen from the working folder, which the data's paths start from."""
+    words = [os.path.relpath(ROOT / command[0]), *map(str, command[1:])]
+    return [*words, "--device", device] if device else words
+
+
+def annotation_files(dataset: Mapping[str, Any]) -> list[Path]:
+    """The annotation files of a config's data set, wherever they stand in it."""
+    if "ann_file" in dataset:
+        return [Path(dataset.get("data_root") or "", dataset["ann_file"])]
+    parts = [dataset.get("dataset"), *dataset.get("datasets", ()), *dataset.get("domains", ())]
+    return [path for part in parts if part for path in annotation_files(part)]
+
+
+def prepare_step(adaptation: Adaptation) -> list[Step]:
+    """The step that makes the data, where the config knows one."""
+    command = adaptation.configs[TARGET_TRAINING].get("prepare_data")
+    return [Step("prepare", command_line(command), always=True)] if command else []
+
+
+def train_step(adaptation: Adaptation, stage: str) -> Step:
+    """Trains a stage, from where it was stopped if it was."""
+    folder = adaptation.work_dir / stage
+    command = ["tools/train.py", adaptation.config_path(stage), "--work-dir", folder]
+    command += ["--seed", adaptation.seed, "--auto-resume", "--no-validate"]
+    inputs = [adaptation.config_path(stage), *annotation_files(adaptation.configs[stage].data.train)]
+    return _step(adaptation, stage, command, [folder], inputs)
+
+
+def extract_step(adaptation: Adaptation, domain: str, prototype: str = "map") -> Step:
+    """Samples what the base detector sees in a domain's images."""
+    base = adaptation.configs[BASE]
+    images = adaptation.configs[TARGET_TRAINING].memory_images[domain]
+    folder = adaptation.memory
+    command = ["extract_fea_fewshot.py", "--depart", domain, "--img", images["img"]]
+    command += ["--img_root", images["img_root"]] if images.get("img_root") else []
+    command += ["--config", adaptation.config_path(BASE), "--checkpoint", adaptation.checkpoint(BASE)]
+    command += ["--out_path", folder, "--batch_size", 8, "--dim", base.model.neck.out_channels]
+    command += ["--seed", adaptation.seed]
+    inputs = [adaptation.config_path(BASE), Path(images["img"])]
+    if prototype != "map":
+        command += ["--prototype", prototype]
+    outputs = [folder / f"{domain}{kind}.pth" for kind in KINDS[prototype]]
+    name = f"extract_{domain}" if prototype == "map" else f"extract_{prototype}_{domain}"
+    return _step(adaptation, name, command, outputs, inputs)
+
+
+def cluster_step(adaptation: Adaptation) -> Step:
+    """Clusters both domains' samples into memory files."""
+    memory = adaptation.configs[SOURCE_TRAINING].model.adapter.memory
+    return _cluster(adaptation, "cluster", memory.num_prototypes, [adaptation.source, adaptation.target])
+
+
+def _cluster_colours(adaptation: Adaptation) -> Step:
+    count = adaptation.configs[SOURCE_TRAINING].num_colours
+    return _cluster(adaptation, "cluster_colours", count, [f"{adaptation.target}{KINDS['colour'][0]}"])
+
+
+def _cluster(adaptation: Adaptation, name: str, count: int, samples: Sequence[str]) -> Step:
+    command = ["knn_cuda.py", "--fea_root_path", adaptation.memory, "--n_clusters", count]
+    command += ["--depart", *samples, "--seed", adaptation.seed]
+    return _step(adaptation, name, command, [adaptation.memory / f"{sample}_cluster.pth" for sample in samples])
+
+
+def test_step(adaptation: Adaptation, name: str, stage: str) -> Step:
+    """Tests a stage's detector with the config of the given name; the results go to ``results/NAME``."""
+    folder = adaptation.results(name)
+    command = ["tools/test.py", adaptation.config_path(name), adaptation.checkpoint(stage), "--eval", "bbox"]
+    command += ["--out", folder / "detections.json", "--work-dir", folder]
+    inputs = [adaptation.config_path(name), *annotation_files(adaptation.configs[TARGET_TRAINING].data.test)]
+    return _step(adaptation, f"test_{name}", command, [folder], inputs)
+
+
+def _draw(adaptation: Adaptation) -> Step:
+    folder = adaptation.work_dir / "drawn"
+    command = ["tools/inference.py", adaptation.config_path(TARGET_TRAINING), adaptation.checkpoint(TARGET_TRAINING)]
+    command += [folder, "--domain", adaptation.target]
+    return _step(adaptation, "draw", command, [folder], [adaptation.config_path(TARGET_TRAINING)])

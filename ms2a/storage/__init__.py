@@ -1,0 +1,1 @@
+"""Stage I, memory storage: one pass over the images, resumable, then clustering."""

@@ -1,1 +1,0 @@
-"""Pictures: what the network is fed, detections before and after."""

@@ -1,0 +1,50 @@
+"""The configs of the benchmark's methods: short, buildable, and different only where they say so."""
+
+import pytest
+from mmdet.models import build_detector
+
+from ms2a.benchmark.plan import METHODS, known_methods
+from ms2a.config import load_config
+
+ALL = known_methods()
+TRAINED = [name for name in ALL if name not in ("source_only", "adabn")]
+
+
+def load(name):
+    return load_config(METHODS / f"{name}.py")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_method_is_a_short_config_with_a_title_and_a_kind(name):
+    cfg = load(name)
+    assert len((METHODS / f"{name}.py").read_text().splitlines()) <= 40
+    assert cfg.title and cfg.kind in ("baseline", "method", "control", "bound")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_detector_builds(name):
+    model = build_detector(load(name).model)
+    assert bool(model.domains) == (name.startswith("ms2a") and name != "ms2a_colour_no_adapter")
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_all_methods_train_equally_long_on_the_same_data(name):
+    cfg, reference = load(name), load("joint")
+    for key in ("optimizer", "optimizer_config", "lr_config", "runner", "custom_hooks", "seed"):
+        assert cfg[key] == reference[key], key
+    assert sum(domain.samples for domain in cfg.data.train.domains) == 640
+    assert cfg.data.train_dataloader == reference.data.train_dataloader
+    assert cfg.data.test == reference.data.test
+    assert cfg.model.test_cfg == reference.model.test_cfg
+    if name != "target_only":
+        assert [domain.samples for domain in cfg.data.train.domains] == [400, 240]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_detector_knows_its_target(name):
+    assert load(name).model.default_domain == "indus_synth_t1"
+
+
+def test_titles_are_unique():
+    titles = [load(name).title for name in ALL]
+    assert len(set(titles)) == len(titles)

@@ -1,0 +1,326 @@
+"""The benchmark's plan, its results file and its report."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmcv import Config
+
+from ms2a.benchmark.plan import ROOT, Run, prepare_run, rounds_of
+from ms2a.benchmark.report import against_controls, paired_difference, summarise, write_report
+from ms2a.benchmark.run import _check_annotations, _keep, _stoppable_pool, read_results, run_benchmark
+from ms2a.errors import UserError
+from ms2a.pipeline.runner import Runner
+from tests.cli.test_benchmark import write_task
+
+T1, T2 = (ROOT / f"configs/yolox/yolox_fs_n_128x320_indus_synth_{t}_10_pretrain_mom_ft.py" for t in ("t1", "t2"))
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    monkeypatch.delenv("MS2A_DATA_ROOT", raising=False)
+
+
+def prepare(tmp_path, task=T1, method="joint", shots=10, seed=1):
+    return prepare_run(Run(task, method, shots, seed), tmp_path)
+
+
+def test_task_shots_and_seed_reach_the_methods_config(tmp_path):
+    item = prepare(tmp_path, T2, "ms2a", 30, 4)
+    source, target = item.config.data.train.domains
+    assert (source.dataset.ann_file, source.samples) == ("s/train.json", 400)
+    assert (target.dataset.ann_file, target.samples) == ("t2/split4_30.json", 240)
+    assert [part.ann_file for part in item.config.data.test.datasets] == ["t2/test.json", "s/val.json"]
+    assert item.config.model.default_domain == "indus_synth_t2"
+    assert item.key == ("indus_synth_s", "indus_synth_t2", 30, "ms2a", 4)
+    memory = tmp_path / "indus_synth_s/seed4/memory/indus_synth_t2_map_k100"
+    assert item.config.model.adapter.memory.files == {
+        domain: str(memory / f"{domain}_cluster.pth") for domain in ("indus_synth_s", "indus_synth_t2")
+    }
+    written = Config.fromfile(item.folder / "config.py")
+    assert written.data.train == item.config.data.train
+
+
+def test_methods_keep_what_they_change_on_every_task(tmp_path):
+    style = prepare(tmp_path, T2, "image_style").config.data.train.domains[0].dataset.pipeline[-1]
+    assert (style.type, style.img) == ("TargetStyle", "data/indus_synth/t2/unlabelled")
+    oracle = prepare(tmp_path, T2, "oracle").config
+    assert oracle.data.train.domains[1].dataset.ann_file == "t2/pool.json"
+    unlabelled = prepare(tmp_path, T2, "mean_teacher").config.data.train.unlabelled
+    assert unlabelled == dict(img="data/indus_synth/t2/unlabelled", domain="indus_synth_t2")
+
+
+def test_cfg_options_change_the_method_and_not_the_base_detector(tmp_path):
+    run, base = Run(T1, "ms2a", 10, 1), tmp_path / "indus_synth_s/seed1/configs/base.py"
+    usual, base_before = prepare_run(run, tmp_path), base.read_text()
+    longer = prepare_run(run, tmp_path, cfg_options={"max_epochs": 9, "num_prototypes": 10})
+    assert base.read_text() == base_before
+    assert (usual.config.runner.max_epochs, longer.config.runner.max_epochs) == (3, 9)
+    assert longer.config.checkpoint_config.interval == 9
+    assert "_k10/" in longer.config.model.adapter.memory.files["indus_synth_s"]
+
+
+def test_cfg_options_have_a_folder_of_their_own_and_leave_the_task_alone(tmp_path):
+    run = Run(T1, "joint", 10, 1)
+    folders = {prepare_run(run, tmp_path, cfg_options=options).folder for options in (None, {"lr": 1e-4}, {"lr": 2e-4})}
+    assert len(folders) == 3
+    with pytest.raises(UserError, match="--cfg-options num_annotated: the task says that; use --tasks, --shots"):
+        prepare_run(run, tmp_path, cfg_options={"num_annotated": 30})
+
+
+def test_a_task_with_another_detector_is_refused_at_once(tmp_path):
+    task = ROOT / "configs/yolox/yolox_fs_x_640x640_50e_cityscapes_pretrain_mom_ft.py"
+    with pytest.raises(UserError, match="has a detector of 320 channels, configs/benchmark/joint.py of 64"):
+        prepare(tmp_path, task, "joint", None)
+
+
+def test_the_hash_of_a_config_does_not_depend_on_how_the_folder_is_written(tmp_path, monkeypatch):
+    task = write_task(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found = {
+        prepare_run(Run(task, "joint", None, 1), folder).config_sha256
+        for folder in (Path("a"), tmp_path / "a", Path("b"))
+    }
+    assert len(found) == 1
+
+
+def test_no_jobs_and_missing_splits_are_told_before_any_work(tmp_path):
+    run = Run(write_task(tmp_path), "joint", None, 1)
+    with pytest.raises(UserError, match="--jobs 0: expected 1 or more"):
+        run_benchmark([run], tmp_path / "work", tmp_path / "results.jsonl", jobs=0)
+    item = prepare_run(run, tmp_path / "work")
+    item.config.target_train.ann_file = "split9_10.json"
+    with pytest.raises(UserError, match=r"annotation file .*split9_10.json of target_train \(seed 1\) does not exist"):
+        _check_annotations([item])
+
+
+def test_a_task_of_ones_own_leaves_nothing_of_the_configs_own_task(tmp_path):
+    config = prepare(tmp_path, write_task(tmp_path), "ms2a_style", None).config
+    assert "indus_synth" not in config.pretty_text.replace("yolox_fs_n_128x320_indus_synth", "")
+    assert config.img_scale == (64, 96) and config.target_domain == "line_b"
+    assert [domain.dataset.domain for domain in config.data.train.domains] == ["line_a", "line_b"]
+
+
+def test_swapped_memories_are_swapped(tmp_path):
+    files = prepare(tmp_path, method="ms2a_swapped_memory").config.model.adapter.memory.files
+    assert files["indus_synth_s"].endswith("indus_synth_t1_cluster.pth")
+    assert files["indus_synth_t1"].endswith("indus_synth_s_cluster.pth")
+
+
+def test_one_base_detector_for_all_methods_targets_and_shots_of_a_seed(tmp_path):
+    items = [
+        prepare(tmp_path, T1, "joint"),
+        prepare(tmp_path, T1, "ms2a", 50),
+        prepare(tmp_path, T2, "ms2a_vector"),
+        prepare(tmp_path, T2, "source_only", 30),
+    ]
+    assert len({item.shared[0] for item in map(_hashable, items)}) == 1
+    texts = set()
+    for task, shots in ((T1, 10), (T2, 30)):
+        prepare(tmp_path, task, "joint", shots)
+        texts.add((tmp_path / "indus_synth_s/seed1/configs/base.py").read_text())
+    assert len(texts) == 1
+    assert len(items[0].own) == 2 and len(items[3].own) == 1
+    assert str(tmp_path / "indus_synth_s/seed1/base/latest.pth") in items[3].own[0].command
+
+
+def _hashable(item):
+    step = item.shared[0]
+    return type("Item", (), {"shared": [(step.name, tuple(step.command))]})
+
+
+def test_what_runs_share_does_not_depend_on_what_else_they_need(tmp_path):
+    """The same step in two chains has the same fingerprint, so that neither chain undoes the other's."""
+    found = {}
+    for task in (T1, T2):
+        for method in ("joint", "ms2a", "ms2a_k10", "ms2a_plus"):
+            item = prepare(tmp_path, task, method)
+            runner = Runner(item.adaptation.work_dir)
+            for step in [*item.shared, *item.own]:
+                runner.fingerprints[step.name] = runner._fingerprint(step)
+                assert found.setdefault(step.name, runner.fingerprints[step.name]) == runner.fingerprints[step.name]
+    assert len(found) == 1 + 2 * 3 + 6 + 8 * 2
+
+
+def test_clustering_writes_the_files_that_training_reads(tmp_path):
+    for method in ("ms2a", "ms2a_k10", "ms2a_vector"):
+        item = prepare(tmp_path, method=method)
+        extracted = [path.stem for step in item.shared[1:-1] for path in step.outputs]
+        cluster = item.shared[-1]
+        names = cluster.command[cluster.command.index("--depart") + 1 : cluster.command.index("--seed")]
+        assert names == extracted
+        assert sorted(map(str, cluster.outputs)) == sorted(item.config.model.adapter.memory.files.values())
+
+
+def place(item):
+    return dict(zip(("source", "task", "shots"), item.key, strict=False))
+
+
+def test_a_run_with_its_line_is_done_wherever_the_folder_is(tmp_path):
+    item = prepare(tmp_path / "here", method="ms2a")
+    moved = prepare(tmp_path / "there", method="ms2a")
+    assert item.config_sha256 == moved.config_sha256
+    assert item.config_sha256 != prepare(tmp_path / "here", method="ms2a", seed=2).config_sha256
+    results, said = tmp_path / "results.jsonl", []
+    done = dict(line("ms2a", 1, 50.0), **place(item), config_sha256=item.config_sha256)
+    _keep(done, results)
+    run_benchmark([item.run], tmp_path / "elsewhere", results, say=lambda text, **_: said.append(text))
+    assert said == [f"1 of 1 runs have their line in {results}"]
+
+
+def test_changed_annotations_are_noticed(tmp_path):
+    task = write_task(tmp_path)
+    run, results, said = Run(task, "joint", None, 1), tmp_path / "results.jsonl", []
+    item = prepare_run(run, tmp_path / "work")
+    steps = [[path.read_bytes() for path in step.inputs] for step in item.own]
+    hashes = dict(config_sha256=item.config_sha256, annotations_sha256=item.annotations_sha256)
+    _keep(dict(line("joint", 1, 50.0), **place(item), **hashes), results)
+    run_benchmark([run], tmp_path / "work", results, say=lambda text, **_: said.append(text))
+    assert said == [f"1 of 1 runs have their line in {results}"]
+    for name in ("b", "b_test"):
+        path = tmp_path / name / "annotations.json"
+        coco = json.loads(path.read_text())
+        for annotation in coco["annotations"]:
+            annotation["bbox"][2] -= 1
+        path.write_text(json.dumps(coco))
+    changed = prepare_run(run, tmp_path / "work")
+    assert changed.annotations_sha256 != hashes["annotations_sha256"]
+    for before, step in zip(steps, changed.own, strict=True):
+        assert before != [path.read_bytes() for path in step.inputs]
+    with pytest.raises(StopIteration):
+        run_benchmark([run], tmp_path, results, say=lambda text, **_: next(iter([])) if "0 of 1" in text else None)
+
+
+def test_a_line_of_another_config_counts_if_asked_to(tmp_path):
+    item = prepare(tmp_path, method="joint")
+    results, said = tmp_path / "results.jsonl", []
+    _keep(dict(line("joint", 1, 50.0), **place(item), config_sha256="another"), results)
+    run_benchmark([item.run], tmp_path, results, keep=True, say=lambda text, **_: said.append(text))
+    assert said == [f"1 of 1 runs have their line in {results}"]
+    with pytest.raises(StopIteration):  # the first thing said is that there is something to do
+        run_benchmark([item.run], tmp_path, results, say=lambda text, **_: next(iter([])) if "0 of 1" in text else None)
+
+
+def test_ctrl_c_starts_nothing_new():
+    started = []
+    with pytest.raises(KeyboardInterrupt), _stoppable_pool(1) as pool:
+        first = pool.submit(lambda: (started.append(0), time.sleep(0.2)))
+        for number in range(1, 5):
+            pool.submit(started.append, number)
+        while not started:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    assert started == [0] and first.done()
+
+
+def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path):
+    with pytest.raises(UserError, match="unknown method 'magic'; known: adabn, adversarial"):
+        prepare(tmp_path, method="magic")
+
+
+def line(method, seed, score, kind="baseline", **more):
+    metrics = {"target mAP": score / 2, "target mAP_50": score, "source mAP": 30.0, "source mAP_50": 80.0}
+    return dict(
+        source="s", task="t", method=method, title=method.upper(), kind=kind, shots=10, seed=seed, metrics=metrics
+    ) | {
+        "adaptation_seconds": 60.0,
+        **more,
+    }
+
+
+LINES = [line("joint", seed, score) for seed, score in ((1, 50.0), (2, 54.0), (3, 52.0))]
+LINES += [line("weak", seed, 40.0) for seed in (1, 2, 3)]
+LINES += [line("ours", seed, score, "method") for seed, score in ((1, 53.0), (2, 55.0), (3, 57.0))]
+
+
+def test_summary_against_hand_computed_values():
+    rows = {row["method"]: row for row in summarise(LINES)}
+    assert list(rows) == ["weak", "joint", "ours"]
+    assert rows["joint"]["target mAP_50"] == pytest.approx((52.0, 2.0))
+    assert rows["joint"]["difference"] is None
+    # Differences 3, 1, 5: mean 3, standard error 2 / sqrt(3), t(0.975, 2) = 4.303.
+    assert rows["ours"]["difference"] == pytest.approx((3.0, 4.303 * 2 / np.sqrt(3)), rel=1e-3)
+
+
+def test_differences_are_of_common_seeds_only():
+    ours = {1: LINES[6], 9: line("ours", 9, 99.0)}
+    mean, half = paired_difference(ours, {item["seed"]: item for item in LINES[:3]})
+    assert mean == 3.0 and np.isnan(half)
+
+
+def test_a_method_is_compared_with_its_own_controls():
+    lines = [line("m", 1, 50.0), line("m", 2, 52.0), line("m_style", 1, 60.0)]
+    lines += [line("m_noise", 1, 49.0), line("m_noise", 2, 49.0), line("m_style_noise", 1, 58.0)]
+    lines += [dict(line("m", 1, 40.0), task="u"), dict(line("m_noise", 1, 41.0), task="u")]
+    for item in lines:
+        item["kind"] = "control" if item["method"].endswith("noise") else "method"
+    rows = {row["control"]: row for row in against_controls(lines)}
+    assert rows["M_NOISE"]["method"] == "M" and rows["M_STYLE_NOISE"]["method"] == "M_STYLE"
+    # Differences 1 and 3 on the one task, -1 on the other.
+    assert rows["M_NOISE"]["s", "t"] == pytest.approx((2.0, 12.706), rel=1e-3)
+    assert rows["M_NOISE"]["s", "u"][0] == -1.0
+    assert rows["M_NOISE"]["all"] == pytest.approx((1.0, 4.303 * 2 / np.sqrt(3)), rel=1e-3)
+    assert rows["M_NOISE"]["pairs"] == 3
+
+
+def test_the_report_has_a_table_and_a_plot_for_each_task(tmp_path):
+    text = write_report(LINES + [dict(item, shots=30) for item in LINES[:3]], tmp_path)
+    assert "### s → t, 10 annotated images" in text and "### s → t, 30 annotated images" in text
+    assert "| OURS | 3 | 27.5 ± 1.0 | 55.0 ± 2.0 | 30.0 ± 0.0 | 80.0 ± 0.0 | +3.0 ± 5.0 | 60 s |" in text
+    assert (tmp_path / "report.md").read_text() == text
+    assert (tmp_path / "s_to_t_10.png").stat().st_size > 5000
+
+
+def test_targets_of_two_sources_are_two_tasks(tmp_path):
+    text = write_report(LINES + [dict(item, source="banana") for item in LINES[:2]], tmp_path)
+    assert "### s → t, 10 annotated images" in text and "### banana → t, 10 annotated images" in text
+    _keep(LINES[0], tmp_path / "results.jsonl")
+    _keep(dict(LINES[0], source="banana"), tmp_path / "results.jsonl")
+    assert len(read_results(tmp_path / "results.jsonl")) == 2
+    assert "| JOINT | 1 | 26.0 ± – |" in write_report([LINES[2]], tmp_path)
+
+
+def test_a_control_of_a_method_that_was_not_run_is_no_other_methods():
+    lines = [line("ms2a", 1, 50.0, "method"), line("ms2a_colour_random_memory", 1, 58.0, "control")]
+    assert against_controls(lines) == []
+    assert len(against_controls([*lines, line("ms2a_colour", 1, 62.0, "method")])) == 1
+
+
+@pytest.mark.parametrize("name", ["results", "long"])
+def test_the_published_results_can_be_read(name):
+    assert len(read_results(ROOT / f"docs/benchmark/{name}.jsonl")) >= 30
+
+
+def test_a_line_replaces_an_earlier_one_of_the_same_run(tmp_path):
+    path = tmp_path / "results.jsonl"
+    for item in (LINES[1], LINES[0], line("joint", 2, 60.0)):
+        _keep(item, path)
+    assert [(item["seed"], item["metrics"]["target mAP_50"]) for item in read_results(path)] == [(1, 50.0), (2, 60.0)]
+    assert all(json.loads(text) for text in path.read_text().splitlines())
+
+
+def test_a_results_file_that_is_not_one_is_refused(tmp_path):
+    with pytest.raises(UserError, match="does not exist; run tools/benchmark.py"):
+        read_results(tmp_path / "none.jsonl")
+    Path(tmp_path / "cut.jsonl").write_text('{"task": "t"')
+    with pytest.raises(UserError, match="is not valid JSON lines"):
+        read_results(tmp_path / "cut.jsonl")
+    Path(tmp_path / "other.jsonl").write_text('{"task": "t"}')
+    with pytest.raises(UserError, match="line 1 of results file .*: expected an object with adaptation_seconds, kind"):
+        read_results(tmp_path / "other.jsonl")
+
+
+def test_shared_steps_come_once_each_behind_what_they_need(tmp_path):
+    methods = ("joint", "ms2a", "ms2a_vector", "ms2a_k10")
+    prepared = [prepare(tmp_path, method=method) for method in methods]
+    rounds = rounds_of(prepared)
+    last = [chain[-1].name for chains in rounds for _, chain in chains]
+    assert len(last) == len(set(last)) == len({step.name for item in prepared for step in item.shared})
+    done = set()
+    for chains in rounds:
+        assert all({step.name for step in chain[:-1]} <= done for _, chain in chains)
+        done |= {chain[-1].name for _, chain in chains}
+    # The base detector; both domains in maps and in vectors; maps at K = 100 and 10, and vectors.
+    assert [len(chains) for chains in rounds] == [1, 4, 3]

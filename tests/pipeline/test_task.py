@@ -1,0 +1,220 @@
+"""Task files: a user's own data become the configs of all stages, mistakes one clear line."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ms2a.errors import UserError
+from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, steps_of, write_configs
+from ms2a.pipeline.task import load_task
+from tests.tiny import make_coco
+
+VOC = """<annotation><filename>{name}</filename><size><width>96</width><height>64</height><depth>3</depth></size>
+<object><name>part</name><bndbox><xmin>11</xmin><ymin>11</ymin><xmax>40</xmax><ymax>30</ymax></bndbox></object>
+</annotation>"""
+
+
+@pytest.fixture
+def task(tmp_path):
+    for name in ("a", "a_val", "b", "b_test"):
+        make_coco(tmp_path / name, n_images=6, seed=len(name))
+
+    def entry(name):
+        return dict(annotations=f"{name}/annotations.json", images=f"{name}/images")
+
+    return dict(
+        name="tiny",
+        classes=["part"],
+        image_size=[64, 96],
+        source=dict(domain="line_a", train=entry("a"), val=entry("a_val")),
+        target=dict(domain="line_b", train=entry("b"), unlabelled="b/images", test=entry("b_test")),
+    )
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(task, **kwargs):
+        (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
+        return load_task(tmp_path / "task.yaml", tmp_path / "work", **kwargs)
+
+    return load
+
+
+def test_every_stage_knows_the_data(task, load, tmp_path):
+    adaptation = load(task | {"epochs": {"base": 9}})
+    base, source_training, target_training = (
+        adaptation.configs[stage] for stage in (BASE, SOURCE_TRAINING, TARGET_TRAINING)
+    )
+    assert (adaptation.source, adaptation.target) == ("line_a", "line_b")
+    assert base.runner.max_epochs == 9
+    assert base.data.train.dataset.ann_file == str(tmp_path / "a" / "annotations.json")
+    assert [part.dataset.domain for part in source_training.data.train.domains] == ["line_a", "line_b"]
+    assert source_training.load_from.endswith("work/base/latest.pth")
+    assert target_training.load_from.endswith("work/source_training/latest.pth")
+    assert target_training.model.adapter.memory.sizes_hw == [(8, 12), (4, 6), (2, 3)]
+    assert target_training.model.adapter.memory.files is None
+    assert [part.domain for part in target_training.data.test.datasets] == ["line_b", "line_a"]
+    assert target_training.model.input_size == (64, 96)
+
+
+def test_steps_are_the_documented_commands(task, load, tmp_path):
+    adaptation = load(task, device="cpu")
+    write_configs(adaptation)
+    steps = {step.name: step.command for step in steps_of(adaptation)}
+    assert [command[0] for command in steps.values()] == [
+        *["tools/train.py", "extract_fea_fewshot.py", "extract_fea_fewshot.py", "knn_cuda.py"],
+        *["tools/train.py", "tools/train.py", "tools/test.py", "tools/test.py", "tools/inference.py"],
+    ]
+    assert str((tmp_path / "b" / "images").resolve()) in steps["extract_line_b"]
+    assert all(command[-2:] == ["--device", "cpu"] for command in steps.values())
+
+
+def test_colours_are_made_where_training_wants_them(task, load, tmp_path):
+    adaptation = load(task, cfg_options={"colour_prob": 0.5, "num_colours": 3})
+    write_configs(adaptation)
+    steps = {step.name: step for step in steps_of(adaptation)}
+    assert list(steps)[1:7] == [
+        *["extract_line_a", "extract_line_b", "cluster", "extract_colour_line_b", "cluster_colours"],
+        "source_training",
+    ]
+    for stage in (SOURCE_TRAINING, TARGET_TRAINING):
+        for domain in adaptation.configs[stage].data.train.domains:
+            recolour = domain.dataset.pipeline[-1]
+            assert (recolour.type, recolour.prob) == ("MemoryColour", 0.5)
+            assert [recolour.file] == list(map(str, steps["cluster_colours"].outputs))
+
+
+def test_voc_annotations_and_a_seeded_draw(task, load, tmp_path):
+    (tmp_path / "xml").mkdir()
+    for path in (tmp_path / "b" / "images").iterdir():
+        (tmp_path / "xml" / f"{path.stem}.xml").write_text(VOC.format(name=path.name))
+    task["target"]["train"]["annotations"] = "xml"
+    task["target"]["num_annotated"] = 2
+    drawn = {}
+    for seed in (0, 1):
+        options = load(task, seed=seed).configs[TARGET_TRAINING].target_train
+        coco = json.loads(open(options.ann_file).read())
+        assert [annotation["bbox"] for annotation in coco["annotations"]] == [[10, 10, 30, 20]] * 2
+        drawn[seed] = [image["file_name"] for image in coco["images"]]
+    assert drawn[0] != drawn[1]
+
+
+def test_a_number_can_be_a_name(task, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "task.yaml").write_text(yaml.safe_dump(task | dict(name=7)))
+    assert load_task(tmp_path / "task.yaml").work_dir == Path("work_dirs/7")
+
+
+def test_a_new_version_leaves_prepared_annotations_alone(task, load, tmp_path, monkeypatch):
+    task["target"]["num_annotated"] = 2
+    load(task)
+    path = tmp_path / "work/annotations/target_train_seed0_2.json"
+    first = path.read_bytes()
+    monkeypatch.setattr("ms2a.pipeline.task.provenance", lambda **_: {"git_commit": "another"})
+    load(task)
+    assert path.read_bytes() == first
+    task["target"]["train"] = task["source"]["val"]
+    load(task)
+    assert b"another" in path.read_bytes() != first
+
+
+def test_without_a_source_validation_set_only_the_target_is_tested(task, load):
+    task["source"].pop("val")
+    assert [part.domain for part in load(task).configs[BASE].data.test.datasets] == ["line_b"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(classes="part"), "'classes'.*list of different names"),
+        (dict(classes=["part", "part"]), "list of different names"),
+        (dict(image_size=[60, 96]), r"\[60, 96\], expected height and width, multiples of 32"),
+        (dict(epochs={"base": 1}), "'epochs: base'.* is 1, expected a whole number of at least"),
+        (dict(epochs={"bose": 1}), "unknown bose; known: base, source_training, target_training"),
+        (dict(target=dict(domain="line_b")), "'target'.* lacks test, train, unlabelled"),
+        (dict(colour="red"), "unknown colour"),
+        ({5: "red"}, "unknown 5"),
+        (dict(name=None), "'name'.* is None, expected a name"),
+        (dict(name="../elsewhere"), "'name'.* is '../elsewhere'"),
+    ],
+)
+def test_mistakes_are_one_clear_line(task, load, change, message):
+    with pytest.raises(UserError, match=message) as error:
+        load(task | change)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("side", "change", "message"),
+    [
+        ("target", dict(domain="line_a"), "both called 'line_a'"),
+        ("target", dict(domain="line.b"), "line.b"),
+        ("target", dict(domain=None), r"\['line_a', None\], expected two names"),
+        ("target", dict(domain="in"), "'in' .* is a word of Python"),
+        ("target", dict(domain="training"), "'training' means something else to torch"),
+        ("target", dict(unlabelled=""), "unlabelled of target.* is ''"),
+        ("target", dict(num_annotated=True), "'num_annotated'.* is True"),
+        ("target", dict(unlabelled="none"), "none.* does not exist"),
+        ("target", dict(num_annotated=0), "'num_annotated'.* is 0, expected a whole number"),
+        ("target", dict(num_annotated=99), "99 annotated images asked for, but only 6"),
+        ("target", dict(test=dict(annotations="none.json", images="b/images")), "none.json does not exist"),
+        ("source", dict(train=dict(annotations=3, images="a/images")), "annotations of source train.* is 3"),
+        ("source", dict(train=dict(annotations="a/annotations.json", images="none")), "none.* does not exist"),
+    ],
+)
+def test_what_a_task_names_is_checked_before_hours_of_training(task, load, side, change, message):
+    task[side] |= change
+    with pytest.raises(UserError, match=message) as error:
+        load(task)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_test_image_is_told_before_hours_of_training(task, load, tmp_path):
+    (tmp_path / "b_test" / "images" / "004.png").unlink()
+    (tmp_path / "b" / "images" / "004.png").unlink()  # in training it is skipped
+    with pytest.raises(UserError, match=r"image 004.png of .*b_test/annotations.json does not exist; a test needs all"):
+        load(task)
+
+
+def test_domains_may_be_called_source_and_target(task, load):
+    task["source"]["domain"], task["target"]["domain"] = "source", "target"
+    images = load(task).configs[TARGET_TRAINING].memory_images
+    assert sorted(images) == ["source", "target"]
+    assert images.source.img.endswith("a/annotations.json") and images.target.img.endswith("b/images")
+
+
+@pytest.mark.parametrize("name", ["a", "b", "b_test"])
+def test_annotations_without_a_usable_box_are_told_at_once(task, load, tmp_path, name):
+    path = tmp_path / name / "annotations.json"
+    coco = json.loads(path.read_text())
+    for annotation in coco["annotations"]:
+        annotation["bbox"] = [0.1, 0.1, 0.3, 0.3]  # as shares of the image
+    path.write_text(json.dumps(coco))
+    with pytest.raises(UserError, match=r"/annotations.json has no box of \['part'\] .* dropped: .* under one pixel"):
+        load(task)
+
+
+def test_drawn_images_have_boxes_of_the_tasks_classes(task, load, tmp_path):
+    path = tmp_path / "b" / "annotations.json"
+    coco = json.loads(path.read_text())
+    coco["categories"].append(dict(id=9, name="other"))
+    wanted = [2, 5]
+    for annotation in coco["annotations"]:
+        annotation["category_id"] = 1 if annotation["image_id"] in wanted else 9
+    path.write_text(json.dumps(coco))
+    task["target"]["num_annotated"] = 2
+    drawn = json.loads(Path(load(task).configs["source_training"].target_train.ann_file).read_text())
+    assert [image["id"] for image in drawn["images"]] == wanted
+
+
+def test_missing_and_broken_task_files(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        load_task(tmp_path / "none.yaml")
+    (tmp_path / "broken.yaml").write_text("name: [tiny")
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_task(tmp_path / "broken.yaml")
+    (tmp_path / "list.yaml").write_text("- tiny")
+    with pytest.raises(UserError, match="expected a mapping"):
+        load_task(tmp_path / "list.yaml")
