@@ -31,7 +31,10 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=find_packages(include=["ms2a", "ms2a.*"]),
+    packages=[*find_packages(include=["ms2a", "ms2a.*"]), "ms2a.configs"],
+    # The recipes travel as data files: they are read by path, see ms2a.config.CONFIGS.
+    package_dir={"ms2a.configs": "configs"},
+    package_data={"ms2a.configs": ["**/*.py", "**/*.yaml"]},
     install_requires=requirements("runtime"),
     extras_require=extras,
 )

@@ -16,6 +16,9 @@ from mmdet.utils import compat_cfg, replace_cfg_vals
 
 from ms2a.errors import UserError
 
+# The recipes: in an installed package inside it, in the source tree beside it.
+_INSTALLED = Path(__file__).parent / "configs"
+CONFIGS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / "configs"
 DATA_ROOT_VARIABLE = "MS2A_DATA_ROOT"
 REQUIRED_KEYS = ("model", "data")
 # The same pattern as mmdet's replace_cfg_vals.
