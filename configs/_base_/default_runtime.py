@@ -7,6 +7,7 @@ custom_imports = dict(imports=["ms2a"], allow_failed_imports=False)
 checkpoint_config = dict(interval=1, max_keep_ckpts=2)
 log_config = dict(interval=50, hooks=[dict(type="TextLoggerHook")])
 log_level = "INFO"
+verbose = False  # True: the whole log on the terminal too, instead of a bar and a line an epoch
 tensorboard = False
 seed = 0
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from ms2a.artefacts import provenance, write_text
 from ms2a.datasets.config_edits import allow_batches, make_strict
 from ms2a.datasets.image_cache import cache_images
 from ms2a.engine.checkpoint import check_resumable, find_latest, load_weights
+from ms2a.engine.console import libraries_print_into, show_what_people_need
 from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.engine.hooks import TRAINABLE_WHEN_FROZEN, freeze_all_but
 from ms2a.errors import UserError
@@ -84,7 +85,8 @@ def train(
     _prepare_process(cfg, deterministic)
     if strict:
         make_strict(cfg.data.train)
-    with one_line_worker_errors():
+    quiet = nullcontext() if cfg.get("verbose") else libraries_print_into(logger)
+    with one_line_worker_errors(), quiet:
         dataset = build_dataset(cfg.data.train)
         _cache_images(cfg, dataset, logger)
         _log_every_epoch(cfg, len(dataset))
@@ -128,10 +130,14 @@ def _start_log(cfg: Config, timestamp: str) -> logging.Logger:
     # mmcv writes what it says about initial weights to the first logger of this dictionary.
     others = {name: state for name, state in logger_initialized.items() if name != "mmdet"}
     logger_initialized.clear()
-    logger = get_root_logger(str(Path(cfg.work_dir, f"{timestamp}.log")), cfg.get("log_level", "INFO"))
+    path = Path(cfg.work_dir, f"{timestamp}.log")
+    logger = get_root_logger(str(path), cfg.get("log_level", "INFO"))
     logger_initialized.update(others)
+    if not cfg.get("verbose"):
+        show_what_people_need(logger)
     _, world_size = get_dist_info()
-    logger.info("%s on %s, %d process(es), seed %d", _name(cfg), cfg.device, world_size, cfg.seed)
+    told = _name(cfg), cfg.device, world_size, cfg.seed, path
+    logger.info("%s on %s, %d process(es), seed %d; the full log: %s", *told)
     return logger
 
 
@@ -153,7 +159,7 @@ def _settle(cfg: Config, logger: logging.Logger) -> None:
     cfg.data.train_dataloader.setdefault("seed", None)
     if cfg.data.get("val"):
         allow_batches(cfg.data.val, cfg.data.val_dataloader)
-    hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook["type"] != "EpochSeedHook"]
+    hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook["type"] not in ("EpochSeedHook", "ConsoleHook")]
     for hook in hooks:
         if hook["type"].endswith("EMAHook"):
             # The moving average's buffers exist only from its before_run on, so it loads the checkpoint once more.
@@ -161,6 +167,9 @@ def _settle(cfg: Config, logger: logging.Logger) -> None:
     hooks.append(dict(type="EpochSeedHook", seed=cfg.seed, priority="LOWEST"))
     if cfg.get("freeze"):
         hooks.append(dict(type="FrozenBatchNormHook"))
+    if not cfg.get("verbose"):
+        # Behind the evaluation (LOW, 70), before the loggers (VERY_LOW, 90).
+        hooks.append(dict(type="ConsoleHook", priority=80))
     cfg.custom_hooks = hooks
     if cfg.get("tensorboard"):
         cfg.log_config.hooks.append(dict(type="TensorboardLoggerHook"))

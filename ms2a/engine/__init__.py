@@ -1,5 +1,6 @@
 """Hooks, devices and processes, and the compatibility module."""
 
+from ms2a.engine.console import ConsoleHook
 from ms2a.engine.hooks import (
     EpochSeedHook,
     FrozenBatchNormHook,
@@ -11,6 +12,7 @@ from ms2a.engine.hooks import (
 from ms2a.engine.optimizer import PlainNormConstructor
 
 __all__ = [
+    "ConsoleHook",
     "EpochSeedHook",
     "FrozenBatchNormHook",
     "MemoryEMAHook",
