@@ -1,48 +1,94 @@
-"""What a reader of annotations, or the check of a data set, has to say: one finding a sentence."""
+"""What was dropped, clipped, enclosed or assumed while data were read: each kind told once, with a count."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from ms2a.errors import UserError
 
-ERROR, WARNING, NOTE = "error", "warning", "note"
+logger = logging.getLogger("mmdet")
+
+Severity = Literal["note", "warning", "error"]
+"""A note changes nothing that matters; a warning may cost accuracy; with an error the data cannot be used as they are."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found in a set of annotated images.
+    """One kind of thing that was noticed in a set of annotated images.
 
-    Attributes:
-        severity: ``"error"`` (the set is refused), ``"warning"`` (something is lost or doubtful) or ``"note"`` (something
-            was assumed or put right, and nothing is lost).
-        what: the things counted and what is the matter with them.
-        count: how many there are.
-        example: the first of them.
-        remedy: what the user can do; empty if nothing need be done.
+    Args:
+        severity: see :data:`Severity`.
+        what: what was noticed and what was done about it, without the number.
+        count: how many times.
+        example: where it was seen first.
+        remedy: what the user can do; empty where nothing need be done.
     """
 
-    severity: str
+    severity: Severity
     what: str
-    count: int
+    count: int = 1
     example: str = ""
     remedy: str = ""
 
-    def __str__(self) -> str:
-        first = f" ({'first: ' if self.count > 1 else ''}{self.example})" if self.example else ""
-        return f"{self.count} {self.what}{first}" + (f"; {self.remedy}" if self.remedy else "")
+    def line(self) -> str:
+        """The finding as one line for people."""
+        first = "e.g. " if self.count > 1 else ""
+        example = f" ({first}{self.example})" if self.example else ""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{self.what}: {self.count}{example}{remedy}"
 
 
-def refuse(name: str, findings: Iterable[Finding]) -> None:
-    """Stops at the errors among the findings.
+class Findings:
+    """A collection in the order of first sight; what is noticed again is counted, not listed again."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], Finding] = {}
+
+    def add(self, severity: Severity, what: str, example: str = "", remedy: str = "", count: int = 1) -> None:
+        """Counts one more of a kind; the first example and remedy of a kind stay."""
+        if count < 1:
+            return
+        known = self._found.get((severity, what))
+        if known is None:
+            self._found[severity, what] = Finding(severity, what, count, example, remedy)
+        else:
+            self._found[severity, what] = replace(known, count=known.count + count)
+
+    def note(self, what: str, example: str = "", remedy: str = "", count: int = 1) -> None:
+        """Adds a note."""
+        self.add("note", what, example, remedy, count)
+
+    def warn(self, what: str, example: str = "", remedy: str = "", count: int = 1) -> None:
+        """Adds a warning."""
+        self.add("warning", what, example, remedy, count)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self._found.values())
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+def log_findings(findings: Iterable[Finding], source: str | os.PathLike) -> None:
+    """Logs one line for each finding, notes as information, the rest as warnings.
 
     Args:
-        name: of the set.
-        findings: of any severity.
+        findings: what was noticed.
+        source: the annotations, named in front.
+    """
+    for finding in findings:
+        level = logging.INFO if finding.severity == "note" else logging.WARNING
+        logger.log(level, "%s: %s", source, finding.line())
+
+
+def refuse_errors(findings: Iterable[Finding], source: str | os.PathLike) -> None:
+    """Stops at findings with which the data cannot be used.
 
     Raises:
-        UserError: there is an error; the message is the first one, and says how many more there are.
+        UserError: there are errors among the findings; the message holds each.
     """
-    errors = [finding for finding in findings if finding.severity == ERROR]
+    errors = [finding.line() for finding in findings if finding.severity == "error"]
     if errors:
-        more = f" (and {len(errors) - 1} more: tools/check_data.py lists all)" if len(errors) > 1 else ""
-        raise UserError(f"{name}: {errors[0]}{more}")
+        raise UserError(f"{source}: {'; '.join(errors)}")
