@@ -11,7 +11,7 @@ from ms2a.errors import UserError
 logger = logging.getLogger("mmdet")
 
 Severity = Literal["note", "warning", "error"]
-"""A note changes nothing that matters; a warning may cost accuracy; with an error the data cannot be used as they are."""
+"""A note changes nothing that matters; a warning may cost accuracy; with an error the data cannot be used."""
 
 
 @dataclass(frozen=True)
