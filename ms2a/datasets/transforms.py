@@ -74,8 +74,18 @@ class CrossDomainCopyPaste(CopyPaste):
     """mmdet's CopyPaste with the partner from another domain, for box-only annotations too.
 
     The partner is resized with its ratio kept and padded to the size of the canvas. Where there are no instance masks a
-    box is its own mask. Masks are dropped afterwards: the mixing transforms that follow handle boxes only.
+    box is its own mask, which takes arithmetic of boxes and one map of what is pasted over, not a mask a box. Masks are
+    dropped afterwards: the mixing transforms that follow handle boxes only.
+
+    Args:
+        img_scale: height and width of a frame; a canvas without masks that sticks out of it is reduced to fit, which
+            Mosaic would do next. None: the canvas keeps its size.
+        **kwargs: as in mmdet. Its thresholds count pixels of the canvas.
     """
+
+    def __init__(self, img_scale: tuple[int, int] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.img_scale = img_scale
 
     def get_indexes(self, dataset: Any) -> int:
         """One image of a domain other than the one being drawn."""
@@ -83,13 +93,15 @@ class CrossDomainCopyPaste(CopyPaste):
             raise UserError("CrossDomainCopyPaste needs CrossDomainMixDataset, which knows the domains")
         return int(np.random.choice(dataset.other_indexes))
 
-    def gen_masks_from_bboxes(self, bboxes: np.ndarray, img_shape: tuple[int, ...]) -> BitmapMasks:
-        """A box is its own mask."""
+    def gen_masks_from_bboxes(self, bboxes: np.ndarray, img_shape: tuple[int, ...]) -> np.ndarray:
+        """A box is its own mask: (N, 4) float32 stands for N masks."""
         self.paste_by_box = True
-        return BoxMasks(bboxes, img_shape[:2])
+        return bboxes
 
     def __call__(self, results: dict) -> dict:
         """Pastes objects of ``results["mix_results"][0]`` into the image."""
+        if self.img_scale and results.get("gt_masks") is None:
+            _reduce(results, self.img_scale)
         dtype, size_hw = results["img"].dtype, results["img"].shape[:2]
         for partner in results["mix_results"]:
             _fit(partner, size_hw)
@@ -100,6 +112,69 @@ class CrossDomainCopyPaste(CopyPaste):
         results["mask_fields"] = []
         return results
 
+    def _copy_paste(self, dst_results: dict, src_results: dict) -> dict:
+        sides = (dst_results, src_results)
+        if all(isinstance(side["gt_masks"], np.ndarray) for side in sides):
+            return self._paste_boxes(*sides)
+        for side in sides:
+            if isinstance(side["gt_masks"], np.ndarray):
+                side["gt_masks"] = BoxMasks(side["gt_masks"], side["img"].shape[:2])
+        return super()._copy_paste(*sides)
+
+    def _paste_boxes(self, canvas: dict, partner: dict) -> dict:
+        """The parent's paste where every mask is a box."""
+        image, boxes, pasted = canvas["img"].copy(), canvas["gt_bboxes"], partner["gt_bboxes"]
+        covered = np.zeros(image.shape[:2], dtype=bool)
+        for x1, y1, x2, y2 in _whole_pixels(pasted, covered.shape).tolist():
+            image[y1:y2, x1:x2] = partner["img"][y1:y2, x1:x2]
+            covered[y1:y2, x1:x2] = True
+        visible, areas = _visible_parts(boxes, covered)
+        little_changed = np.all(np.abs(visible - boxes) <= self.bbox_occluded_thr, axis=-1)
+        kept = (areas > 0) & (little_changed | (areas > self.mask_occluded_thr))
+        canvas["img"] = image
+        canvas["gt_bboxes"] = np.concatenate([visible[kept], pasted])
+        canvas["gt_labels"] = np.concatenate([canvas["gt_labels"][kept], partner["gt_labels"]])
+        return canvas
+
+
+def _whole_pixels(boxes_xyxy: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+    """The pixels that boxes touch, (N, 4) int64 x1 y1 x2 y2, inside the image."""
+    limits = [size_hw[1], size_hw[0]] * 2
+    outer = np.concatenate([np.floor(boxes_xyxy[:, :2]), np.ceil(boxes_xyxy[:, 2:])], axis=1)
+    return np.clip(outer, 0, limits).astype(int)
+
+
+def _visible_parts(boxes_xyxy: np.ndarray, covered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is left of boxes in a partly covered image.
+
+    Args:
+        boxes_xyxy: (N, 4) float32 in pixels.
+        covered: (H, W) bool.
+
+    Returns:
+        the bounding boxes of what is visible, (N, 4) float32, to the pixel where a side was covered, else exact; and
+        how many pixels that is, (N,) int64.
+    """
+    found = _whole_pixels(boxes_xyxy, covered.shape)
+    areas = (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
+    for number, (x1, y1, x2, y2) in enumerate(found.tolist()):
+        hidden = covered[y1:y2, x1:x2]
+        areas[number] -= np.count_nonzero(hidden)
+        if 0 < areas[number] < hidden.size:
+            columns, rows = (np.flatnonzero(~hidden.all(axis=axis)) for axis in (0, 1))
+            found[number] = x1 + columns[0], y1 + rows[0], x1 + columns[-1] + 1, y1 + rows[-1] + 1
+    found = found.astype(np.float32)
+    return np.where(np.abs(found - boxes_xyxy) < 1, boxes_xyxy, found), areas
+
+
+def _reduce(results: dict, frame_hw: tuple[int, int]) -> None:
+    """Resizes image and boxes, keeping the ratio, where the image sticks out of a frame."""
+    height, width = results["img"].shape[:2]
+    scale = min(frame_hw[0] / height, frame_hw[1] / width)
+    if scale < 1:
+        _resize(results, (max(round(height * scale), 1), max(round(width * scale), 1)))
+        results["img_shape"] = results["img"].shape
+
 
 def _fit(partner: dict, size_hw: tuple[int, int]) -> None:
     """Resizes image, boxes and masks keeping the ratio, then pads at the right and the bottom to ``size_hw``."""
@@ -108,9 +183,15 @@ def _fit(partner: dict, size_hw: tuple[int, int]) -> None:
         return
     scale = min(size_hw[0] / height, size_hw[1] / width)
     new_hw = (max(round(height * scale), 1), max(round(width * scale), 1))
-    image = mmcv.imresize(partner["img"], new_hw[::-1])
-    partner["img"] = mmcv.impad(image, shape=size_hw, pad_val=0)
-    factors = np.array([new_hw[1] / width, new_hw[0] / height] * 2, dtype=np.float32)
-    partner["gt_bboxes"] = partner["gt_bboxes"] * factors
+    _resize(partner, new_hw)
+    if new_hw != size_hw:
+        partner["img"] = mmcv.impad(partner["img"], shape=size_hw, pad_val=0)
     if "gt_masks" in partner:
         partner["gt_masks"] = partner["gt_masks"].resize(new_hw).pad(size_hw)
+
+
+def _resize(results: dict, new_hw: tuple[int, int]) -> None:
+    height, width = results["img"].shape[:2]
+    results["img"] = mmcv.imresize(results["img"], new_hw[::-1])
+    factors = np.array([new_hw[1] / width, new_hw[0] / height] * 2, dtype=np.float32)
+    results["gt_bboxes"] = results["gt_bboxes"] * factors

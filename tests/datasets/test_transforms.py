@@ -3,6 +3,9 @@ import pytest
 from mmdet.core import BitmapMasks
 from mmdet.datasets.builder import PIPELINES
 
+from benchmarks.copy_paste import MaskPerBox
+from ms2a.datasets.transforms import CrossDomainCopyPaste
+
 
 def sample(size_hw, boxes, value, masks=None) -> dict:
     boxes = np.array(boxes, dtype=np.float32).reshape(-1, 4)
@@ -109,3 +112,55 @@ def test_an_image_of_any_shape_fits_the_frame(size_hw, expected_hw):
     out = transform({**canvas, "img_shape": canvas["img"].shape, "bbox_fields": ["gt_bboxes"]})
     assert out["img"].shape[:2] == expected_hw
     np.testing.assert_allclose(out["gt_bboxes"], [[0, 0, expected_hw[1], expected_hw[0]]])
+
+
+def random_sample(rng, size_hw, num_boxes, label) -> dict:
+    """Boxes of every size, some sticking to the border, some on whole pixels, some thinner than a pixel."""
+    limits = np.array([size_hw[1], size_hw[0]] * 2)
+    corner = rng.uniform(-0.1, 1, (num_boxes, 2))
+    boxes = np.concatenate([corner, corner + rng.choice([0.01, 0.1, 0.6], (num_boxes, 2))], axis=1)
+    boxes = np.clip(boxes, 0, 1) * limits
+    boxes[::2] = boxes[::2].round()
+    boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
+    results = sample(size_hw, boxes, label)
+    return {**results, "img": rng.integers(0, 256, (*size_hw, 3), dtype=np.uint8)}
+
+
+@pytest.mark.parametrize("selected", [True, False])
+@pytest.mark.parametrize("partner_hw", [(40, 60), (100, 90)])
+def test_box_arithmetic_equals_a_mask_a_box(selected, partner_hw):
+    rng = np.random.default_rng(0)
+    thresholds = dict(bbox_occluded_thr=3, mask_occluded_thr=30, selected=selected)
+    dropped = 0
+    for seed in range(300):
+        canvas = random_sample(rng, (40, 60), rng.integers(0, 12), 1)
+        partner = random_sample(rng, partner_hw, rng.integers(0, 6), 2)
+        found = []
+        for transform in (MaskPerBox(**thresholds), CrossDomainCopyPaste(**thresholds)):
+            np.random.seed(seed)
+            before = canvas["img"].copy()
+            out = transform({**canvas, "mix_results": [dict(partner)]})
+            np.testing.assert_array_equal(canvas["img"], before)
+            # Boxes of no area, which masks leave of some that are hidden altogether, every pipeline filters next.
+            sized = (out["gt_bboxes"][:, 2:] > out["gt_bboxes"][:, :2]).all(axis=1)
+            found.append((out["img"], out["gt_bboxes"][sized], out["gt_labels"][sized], out["img"].dtype))
+        for by_mask, by_box in zip(*found, strict=True):
+            np.testing.assert_array_equal(by_box, by_mask)
+        dropped += len(canvas["gt_labels"]) - (found[1][2] == 1).sum()
+    assert dropped > 20  # the thresholds were put to use
+
+
+def test_a_large_canvas_is_reduced_to_the_frame_and_a_small_one_stays():
+    transform = CrossDomainCopyPaste(img_scale=(20, 30), selected=False)
+    for size_hw, expected_hw in (((40, 60), (20, 30)), ((80, 60), (20, 15)), ((10, 12), (10, 12))):
+        canvas = sample(size_hw, [[0, 0, size_hw[1], size_hw[0]]], 1)
+        out = transform({**canvas, "mix_results": [sample((9, 9), [], 2)]})
+        assert out["img"].shape[:2] == expected_hw
+        np.testing.assert_allclose(out["gt_bboxes"], [[0, 0, expected_hw[1], expected_hw[0]]])
+
+
+def test_one_side_with_instance_masks():
+    mask = np.zeros((1, 20, 30), dtype=np.uint8)
+    mask[0, 5:10, 5:10] = 1
+    out = paste(sample((20, 30), [[5, 5, 15, 10]], 1), sample((20, 30), [[5, 5, 10, 10]], 2, masks=mask))
+    np.testing.assert_array_equal(out["gt_bboxes"], [[10, 5, 15, 10], [5, 5, 10, 10]])

@@ -32,7 +32,7 @@ data = dict(
             dict(dataset="${target_train}", times="${target_times}", samples="${target_samples}"),
         ],
         pipeline=[
-            dict(type="CrossDomainCopyPaste"),
+            dict(type="CrossDomainCopyPaste", img_scale="${img_scale}"),
             dict(type="SameDomainMosaic", img_scale="${img_scale}", pad_val=114.0),
             dict(type="RandomAffine", scaling_ratio_range="${affine_scale}", border="${mosaic_border}"),
             dict(type="YOLOXHSVRandomAug"),
