@@ -91,7 +91,7 @@ def load_config(
         try:
             cfg.merge_from_dict(copy.deepcopy(cfg_options))  # mmcv takes _delete_ out of what it is given
         except (KeyError, TypeError, IndexError) as error:
-            raise UserError(f"--cfg-options do not fit config {path}: {_one_line(error)}") from error
+            raise UserError(f"`cfg_options` do not fit config {path}: {_one_line(error)}") from error
     _check_variables(cfg, path)
     cfg = _fill_references(cfg, path)
     try:
@@ -147,7 +147,7 @@ def _check_spelling(cfg: Config, cfg_options: Mapping[str, Any], path: str | os.
         key = option.split(".")[0]
         meant = [] if key in cfg else difflib.get_close_matches(key, cfg.keys(), 1, cutoff=0.85)
         if meant:
-            raise UserError(f"--cfg-options {option}: config {path} has no {key!r}; did you mean {meant[0]!r}?")
+            raise UserError(f"`cfg_options={option}`: config {path} has no {key!r}; did you mean {meant[0]!r}?")
 
 
 def _read(path: str | os.PathLike) -> Config:

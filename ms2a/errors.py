@@ -1,16 +1,49 @@
-"""Mistakes a user can make and mend, told in one line."""
+"""Mistakes a user can make and mend, told in one line; what is skipped or assumed, told in a warning."""
 
 import argparse
+import os
+import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+
+from tqdm import tqdm
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # what shells report for Ctrl-C
+DEBUG_OPTION, DEBUG_VARIABLE = "--debug", "MS2A_DEBUG"
+
+# An argument in a message, `name` or `name=value`.
+_ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`")
+# Arguments of the Python interface whose option on the command line has another name, or underscores.
+_OPTIONS = {name: f"--{name}" for name in ("batch_size", "fea_root_path", "img_root", "n_clusters", "out_path")}
+_POSITIONAL = ("config", "checkpoint", "save_dir")
 
 
-class UserError(Exception):
-    """A mistake in what the user gave: the message names the value, what was expected and the remedy."""
+class UserError(ValueError):
+    """A mistake in what the user gave: the message names the value, what was expected and the remedy.
+
+    Arguments of the Python interface stand between backticks, `` `name` `` or `` `name=value` ``; what
+    :func:`run_main` prints has the option of the command line in their place.
+    """
+
+
+def warn(message: str) -> None:
+    """Prints a warning on stderr, above a progress bar if there is one."""
+    tqdm.write(f"warning: {message}", file=sys.stderr)
+
+
+def as_options(message: str) -> str:
+    """Puts options of the command line in the place of a message's arguments: `` `batch_size=0` `` → --batch_size 0."""
+    return _ARGUMENT.sub(lambda found: _as_option(found[1], found[2]), message)
+
+
+def _as_option(name: str, value: str | None) -> str:
+    if name in _POSITIONAL:
+        option = name.upper()
+    else:
+        option = _OPTIONS.get(name) or f"--{name.replace('_', '-')}"
+    return option if value in (None, "True") else f"{option} {value.strip(chr(39))}"
 
 
 def seed(text: str) -> int:
@@ -27,25 +60,46 @@ def seed(text: str) -> int:
 def run_main(main: Callable[[Sequence[str] | None], None]) -> None:
     """Runs a command line's ``main``; a mistake becomes one line on stderr and exit status 2, Ctrl-C one and 130.
 
+    ``--debug`` among the arguments, or ``MS2A_DEBUG=1``, shows the traceback as well, also in processes that this one
+    starts.
+
     Args:
         main: function that takes the argument list, or None for ``sys.argv``.
     """
+    if DEBUG_OPTION in sys.argv:
+        sys.argv.remove(DEBUG_OPTION)
+        os.environ[DEBUG_VARIABLE] = "1"
     try:
         main(None)
-    except UserError as error:
-        _leave(str(error))
-    except OSError as error:
-        # A file or folder that cannot be made, written or read: the system's message names it.
-        _leave(str(error))
-    except KeyboardInterrupt:
-        _leave("interrupted", EXIT_INTERRUPTED)
-    except KeyError as error:
-        # What mmcv's registries say to a type in a config that nobody registered; they have no error of their own.
-        if "registry" not in str(error):
+    except BaseException as error:
+        line, status = _told(error)
+        if line is None:
             raise
-        _leave(f"{error.args[0]}: is a type in the config misspelt?")
+        if os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0"):
+            _print_traceback(error)
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(status)
 
 
-def _leave(message: str, status: int = EXIT_USER_ERROR) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(status)
+def _told(error: BaseException) -> tuple[str | None, int]:
+    """The line and the exit status of a mistake; no line for a bug."""
+    if isinstance(error, UserError):
+        return as_options(str(error)), EXIT_USER_ERROR
+    if isinstance(error, OSError):
+        # A file or folder that cannot be made, written or read: the system's message names it.
+        return str(error), EXIT_USER_ERROR
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", EXIT_INTERRUPTED
+    if isinstance(error, KeyError) and "registry" in str(error):
+        # What mmcv's registries say to a type in a config that nobody registered; they have no error of their own.
+        return f"{error.args[0]}: is a type in the config misspelt?", EXIT_USER_ERROR
+    return None, 1
+
+
+def _print_traceback(error: BaseException) -> None:
+    """Prints the traceback with the errors behind it, which messages for users leave out."""
+    behind: BaseException | None = error
+    while behind is not None:
+        behind.__suppress_context__ = False
+        behind = behind.__context__
+    traceback.print_exception(error)

@@ -147,12 +147,12 @@ def test_impossible_sizes_and_numbers_are_told_before_anything_is_built(config, 
 
 
 def test_option_that_does_not_fit(config):
-    with pytest.raises(UserError, match="--cfg-options do not fit"):
+    with pytest.raises(UserError, match="`cfg_options` do not fit"):
         load_config(config, {"data.val.datasets.7.data_root": "x"})
 
 
 @pytest.mark.parametrize("option", ["data_rots.city", "data_root", "modell"])
 def test_a_misspelt_option_is_refused_and_a_new_one_taken(config, option):
-    with pytest.raises(UserError, match=f"--cfg-options {option}: .* did you mean '(data_roots|model)'"):
+    with pytest.raises(UserError, match=f"`cfg_options={option}`: .* did you mean '(data_roots|model)'"):
         load_config(config, {option: 1})
     assert load_config(config, {"fp16.loss_scale": 512}).fp16.loss_scale == 512

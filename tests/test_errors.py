@@ -1,9 +1,12 @@
 """What a command line makes of a mistake: one line and exit status 2; a bug stays a traceback."""
 
+import os
+import sys
+
 import pytest
 from mmdet.datasets import build_dataset
 
-from ms2a.errors import UserError, run_main
+from ms2a.errors import UserError, as_options, run_main
 from tests.tiny import tool
 
 
@@ -18,7 +21,7 @@ def raising(error):
 @pytest.mark.parametrize(
     ("main", "line"),
     [
-        (raising(UserError("--dim 3 is wrong; use --dim 4")), "error: --dim 3 is wrong; use --dim 4"),
+        (raising(UserError("`dim=3` is wrong; use `dim=4`")), "error: --dim 3 is wrong; use --dim 4"),
         (raising(PermissionError(13, "Permission denied", "/out")), "error: [Errno 13] Permission denied: '/out'"),
         (lambda _: build_dataset(dict(type="Nope")), "error: Nope is not in the dataset registry"),
     ],
@@ -29,6 +32,45 @@ def test_a_mistake_is_one_line_and_exit_status_2(main, line, capsys):
     assert left.value.code == 2
     printed = capsys.readouterr().err
     assert printed.startswith(line) and printed.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("`batch_size=0` is too small", "--batch_size 0 is too small"),
+        ("use `device='cpu'` or `max_samples`", "use --device cpu or --max-samples"),
+        ("`strict=True` stops", "--strict stops"),
+        ("`save_dir` lies in it", "SAVE_DIR lies in it"),
+        ("num_classes=3, domain='x'", "num_classes=3, domain='x'"),  # keys of a config stay what they are
+    ],
+)
+def test_arguments_of_the_python_interface_become_options(message, expected):
+    assert as_options(message) == expected
+
+
+def reading_a_damaged_file(argv):
+    try:
+        raise KeyError("what lies behind")
+    except KeyError:
+        raise UserError("file a.pth cannot be read") from None
+
+
+@pytest.mark.parametrize("how", ["option", "variable", "not"])
+def test_debugging_shows_the_traceback_and_what_lies_behind(how, capsys, monkeypatch):
+    monkeypatch.setenv("MS2A_DEBUG", "1" if how == "variable" else "0")
+    monkeypatch.setattr(sys, "argv", ["train.py", "c.py", *(["--debug"] if how == "option" else [])])
+    with pytest.raises(SystemExit) as left:
+        run_main(reading_a_damaged_file)
+    printed = capsys.readouterr().err
+    assert left.value.code == 2 and printed.endswith("error: file a.pth cannot be read\n")
+    assert ("KeyError: 'what lies behind'" in printed) == ("reading_a_damaged_file" in printed) == (how != "not")
+    assert sys.argv == ["train.py", "c.py"]  # commands need not know the option
+    assert os.environ["MS2A_DEBUG"] == ("0" if how == "not" else "1")  # for processes that are started
+
+
+def test_a_mistake_is_also_a_value_error():
+    with pytest.raises(ValueError, match="wrong"):
+        raise UserError("wrong")
 
 
 def test_ctrl_c_is_no_traceback(capsys):

@@ -85,7 +85,7 @@ def _of_domain(results: Any, path: str | os.PathLike, domain: str | None) -> lis
         raise UserError(f"{path} is no list of COCO detections; tools/test.py --out FILE.json writes one")
     domains = sorted({item["domain"] for item in results if "domain" in item})
     if domain is None and len(domains) > 1:
-        raise UserError(f"{path} holds detections of {', '.join(domains)}; say whose with --domain")
+        raise UserError(f"{path} holds detections of {', '.join(domains)}; say whose with `domain`")
     chosen = [item for item in results if domain in (None, item.get("domain"))]
     if not chosen:
         raise UserError(f"{path} holds no detections{f' of domain {domain!r}' if domain else ''}")

@@ -70,10 +70,10 @@ def export_onnx(
     domain = (check_domain(model, domain) or model.default_domain) if model.domains else None
     if model.domains and domain is None:
         raise UserError(
-            f"the config has no model.default_domain: say whose memory, --domain {' or '.join(model.domains)}"
+            f"the config has no model.default_domain: say whose memory, `domain={' or '.join(model.domains)}`"
         )
     if not raw and not cfg.model.test_cfg.get("nms"):
-        raise UserError("the config has no model.test_cfg.nms: --raw exports the head's maps")
+        raise UserError("the config has no model.test_cfg.nms: `raw=True` exports the head's maps")
     network = RawOutputs(model, domain)
     network = (network if raw else Detections(network, model.bbox_head, cfg.model.test_cfg)).eval()
     if not raw and cfg.model.test_cfg.nms.type != "nms":

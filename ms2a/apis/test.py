@@ -153,7 +153,7 @@ def check_out(path: str | os.PathLike) -> None:
         UserError: its suffix is neither .pkl nor .json.
     """
     if Path(path).suffix not in (*PICKLE_SUFFIXES, JSON_SUFFIX):
-        raise UserError(f"--out {path} must end in .pkl (mmdet's results) or .json (COCO results)")
+        raise UserError(f"`out={path}` must end in .pkl (mmdet's results) or .json (COCO results)")
 
 
 def check_display() -> None:
@@ -163,7 +163,7 @@ def check_display() -> None:
         UserError: there is none.
     """
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise UserError("--show needs a display and there is none; use --show-dir")
+        raise UserError("`show=True` needs a display and there is none; use `show_dir`")
 
 
 def write_detections(run: TestRun, path: str | os.PathLike) -> None:

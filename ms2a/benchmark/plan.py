@@ -139,7 +139,7 @@ def prepare_run(
     """
     if of_task := sorted({key.split(".")[0] for key in cfg_options or ()} & set(TASK_VARIABLES)):
         raise UserError(
-            f"--cfg-options {', '.join(of_task)}: the task says that; use --tasks, --shots, --seeds or MS2A_DATA_ROOT"
+            f"`cfg_options={', '.join(of_task)}`: the task says that; use `tasks`, `shots`, `seeds` or MS2A_DATA_ROOT"
         )
     if run.method not in known_methods():
         raise UserError(f"unknown method {run.method!r}; known: {', '.join(known_methods())}")
@@ -187,7 +187,7 @@ def _load(run: Run, work_dir: Path, device: str | None) -> Adaptation:
     """The task in the seed's folder, its base config written."""
     if run.task.suffix in (".yaml", ".yml"):
         if run.shots is not None:
-            raise UserError(f"task file {run.task} says itself how many images are annotated; leave out --shots")
+            raise UserError(f"task file {run.task} says itself how many images are annotated; leave out `shots`")
         folder = work_dir / run.task.stem / f"seed{run.seed}"
         adaptation = load_task(run.task, folder, run.seed, device)
         annotated = read_json(adaptation.configs[SOURCE_TRAINING].target_train.ann_file, "annotation file")

@@ -53,7 +53,7 @@ def run_benchmark(
         UserError: ``jobs`` below one, a task or method that cannot be read or used, or a step that failed.
     """
     if jobs < 1:
-        raise UserError(f"--jobs {jobs}: expected 1 or more")
+        raise UserError(f"`jobs={jobs}`: expected 1 or more")
     prepared = list(
         {item.key: item for item in (prepare_run(run, work_dir, device, cfg_options) for run in runs)}.values()
     )

@@ -70,5 +70,5 @@ def _view_steps(dataset: dict, required: bool = True) -> Iterator[dict]:
     for part in pipelines(dataset):
         steps = [step for step in part["pipeline"] if step["type"] == "MultiScaleFlipAug"]
         if required and not steps:
-            raise UserError("--tta needs a test pipeline with MultiScaleFlipAug, and the config's has none")
+            raise UserError("`tta=True` needs a test pipeline with MultiScaleFlipAug, and the config's has none")
         yield from steps

@@ -78,7 +78,7 @@ def _names_in_coco(path: Path, root: str) -> list[str]:
     if not any(os.path.exists(os.path.join(root, name)) for name in names[:PROBED_IMAGES]):
         raise UserError(
             f"image {os.path.join(root, names[0])} of {path} does not exist, nor do the next ones; "
-            "give the folder that the names start from (--img_root)"
+            "give the folder that the names start from (`img_root`)"
         )
     return names
 

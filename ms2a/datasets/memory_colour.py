@@ -87,7 +87,7 @@ class MemoryColour:
         if self.colours.shape[1] != 3:
             raise UserError(
                 f"colour file {file} holds maps of {self.colours.shape[1]}x{self.colours.shape[2]}, expected the "
-                "quantiles of 3 channels; extract with --prototype colour"
+                "quantiles of 3 channels; extract with `prototype='colour'`"
             )
         if prototypes == "random":
             self.colours = np.sort(_noise_like(self.colours), axis=-1)

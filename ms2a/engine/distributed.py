@@ -33,7 +33,7 @@ def choose_device(name: str | None = None) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"device {name!r} is not supported; expected cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= available:
-        raise UserError(f"device {name!r} was asked for, but torch sees {available} GPUs here; use --device cpu")
+        raise UserError(f"device {name!r} was asked for, but torch sees {available} GPUs here; use `device='cpu'`")
     return device
 
 
@@ -58,7 +58,7 @@ def init_distributed(launcher: str, device: torch.device, timeout: timedelta | N
         _describe_slurm_job()
     missing = [name for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR") if name not in os.environ]
     if missing:
-        raise UserError(f"--launcher {launcher} needs {', '.join(missing)} in the environment; start with torchrun")
+        raise UserError(f"`launcher={launcher!r}` needs {', '.join(missing)} in the environment; start with torchrun")
     if device.type == "cuda":
         device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(device)

@@ -148,7 +148,7 @@ class MemoryBank(nn.Module):
         if value.shape[0] != expected[0]:
             raise UserError(
                 f"{what} are K={value.shape[0]} at level {level}, the config has num_prototypes={expected[0]}; "
-                "cluster again with --n_clusters or change the config"
+                "cluster again into that many or change the config"
             )
         if tuple(value.shape[1:]) != expected[1:]:
             found, wanted = ("{}x{}".format(*size) for size in (value.shape[1:], expected[1:]))

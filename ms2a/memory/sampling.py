@@ -185,7 +185,7 @@ class ChannelMapSample:
             height, width = like.shape[1:]
             raise UserError(
                 f"a sample of {capacity} maps of {height}x{width} needs {capacity * height * width * 4 / 1e9:.0f} GB, "
-                "more than there is here; give a smaller --max-samples"
+                "more than there is here; give a smaller `max_samples`"
             ) from None
         if self._buffer is not None:
             buffer[: len(self)] = self._buffer[: len(self)]

@@ -49,7 +49,7 @@ def convert_release(state_dict: Mapping[str, Tensor], domains: Sequence[str]) ->
     if numbers != set(range(len(domains))):
         raise UserError(
             f"the checkpoint holds the memories of {len(numbers)} domains, {len(domains)} were named "
-            f"({', '.join(domains)}); name them all with --domains, source first"
+            f"({', '.join(domains)}); name them all with `domains`, source first"
         )
     return converted
 

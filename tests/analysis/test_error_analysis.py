@@ -98,7 +98,7 @@ def test_classes_that_the_detector_does_not_know_do_not_count(files):
 def test_detections_of_another_set_are_refused(files, tmp_path):
     truth_file, found_file = files
     found_file.write_text(json.dumps([*DETECTIONS[:-1], {**DETECTIONS[0], "domain": "day"}]))
-    with pytest.raises(UserError, match="holds detections of day, night; say whose with --domain"):
+    with pytest.raises(UserError, match="holds detections of day, night; say whose with `domain`"):
         analyse_errors(truth_file, found_file)
     found_file.write_text(json.dumps([{**DETECTIONS[0], "image_id": 7}]))
     with pytest.raises(UserError, match="has detections of image 7, which is not in"):

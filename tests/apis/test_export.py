@@ -150,7 +150,7 @@ def test_soft_nms_is_said_to_be_replaced(folder, tmp_path, caplog):
 @pytest.mark.parametrize("raw", [False, True])
 def test_a_detector_with_memory_is_not_exported_without_it(folder, tmp_path, raw):
     cfg = load_config(folder / "stage2.py", {"model.default_domain": None})
-    with pytest.raises(UserError, match="no model.default_domain: say whose memory, --domain day or night"):
+    with pytest.raises(UserError, match="no model.default_domain: say whose memory, `domain=day or night`"):
         export_onnx(cfg, folder / "stage2.pth", tmp_path / "detector.onnx", raw=raw)
     assert export_onnx(cfg, folder / "stage2.pth", tmp_path / "detector.onnx", domain="day", raw=raw)
 
@@ -159,7 +159,7 @@ def test_no_limit_and_no_suppression(folder, tmp_path):
     cfg = load_config(folder / "stage2.py", {"model.test_cfg.max_per_img": -1})
     assert export_onnx(cfg, folder / "stage2.pth", tmp_path / "detector.onnx")
     cfg = load_config(folder / "stage2.py", {"model.test_cfg.nms": None})
-    with pytest.raises(UserError, match="no model.test_cfg.nms: --raw"):
+    with pytest.raises(UserError, match="no model.test_cfg.nms: `raw=True`"):
         export_onnx(cfg, folder / "stage2.pth", tmp_path / "detector.onnx")
 
 

@@ -66,7 +66,7 @@ def test_cfg_options_have_a_folder_of_their_own_and_leave_the_task_alone(tmp_pat
     run = Run(T1, "joint", 10, 1)
     folders = {prepare_run(run, tmp_path, cfg_options=options).folder for options in (None, {"lr": 1e-4}, {"lr": 2e-4})}
     assert len(folders) == 3
-    with pytest.raises(UserError, match="--cfg-options num_annotated: the task says that; use --tasks, --shots"):
+    with pytest.raises(UserError, match="`cfg_options=num_annotated`: the task says that; use `tasks`, `shots`"):
         prepare_run(run, tmp_path, cfg_options={"num_annotated": 30})
 
 
@@ -88,7 +88,7 @@ def test_the_hash_of_a_config_does_not_depend_on_how_the_folder_is_written(tmp_p
 
 def test_no_jobs_and_missing_splits_are_told_before_any_work(tmp_path):
     run = Run(write_task(tmp_path), "joint", None, 1)
-    with pytest.raises(UserError, match="--jobs 0: expected 1 or more"):
+    with pytest.raises(UserError, match="`jobs=0`: expected 1 or more"):
         run_benchmark([run], tmp_path / "work", tmp_path / "results.jsonl", jobs=0)
     item = prepare_run(run, tmp_path / "work")
     item.config.target_train.ann_file = "split9_10.json"

@@ -56,5 +56,5 @@ def test_runs_are_lines_that_are_not_done_twice_and_make_a_report(tmp_path):
 
 def test_a_task_file_says_itself_how_many_images_are_annotated(tmp_path):
     task = write_task(tmp_path)
-    with pytest.raises(UserError, match="leave out --shots"):
+    with pytest.raises(UserError, match="leave out `shots`"):
         tool("tools/benchmark.py")(["--tasks", task, "--shots", 10, "--seeds", 1, "--work-dir", tmp_path / "work"])

@@ -111,7 +111,7 @@ def test_what_is_not_there_is_told(tmp_path):
         ('{"images": [{"file_name": null}]}', "not in COCO form"),
         ('{"images": [{"id": 1}]}', "not in COCO form"),
         ('{"images": []}', "lists no images"),
-        ('{"images": [{"file_name": "zz.png"}]}', r"zz\.png .* does not exist.*--img_root"),
+        ('{"images": [{"file_name": "zz.png"}]}', r"zz\.png .* does not exist.*`img_root`"),
     ],
 )
 def test_bad_lists_are_told(tmp_path, text, message):

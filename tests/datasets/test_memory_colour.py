@@ -96,7 +96,7 @@ def test_wrong_values_and_files_are_refused(file, tmp_path):
     with pytest.raises(UserError, match="prob=1.5.*a share from 0 to 1"):
         MemoryColour(file, prob=1.5)
     write_maps(tmp_path / "maps.pth", [torch.zeros(3, 4, 6)], {})
-    with pytest.raises(UserError, match="maps of 4x6.*--prototype colour"):
+    with pytest.raises(UserError, match="maps of 4x6.*`prototype='colour'`"):
         MemoryColour(tmp_path / "maps.pth")
 
 

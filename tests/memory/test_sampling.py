@@ -225,5 +225,5 @@ def test_a_file_of_a_sample_is_no_larger_than_its_rows(tmp_path):
 
 
 def test_a_sample_that_no_machine_can_hold_is_refused():
-    with pytest.raises(UserError, match="give a smaller --max-samples"):
+    with pytest.raises(UserError, match="give a smaller `max_samples`"):
         ChannelMapSample(10**13, 0, 0).add(["1"], _maps(["1"]))

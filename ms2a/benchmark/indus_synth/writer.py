@@ -83,7 +83,7 @@ def make_benchmark(
     if is_complete(out, meta):
         return False
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and _read_meta(out).get("generator") != GENERATOR):
-        raise UserError(f"{out} exists and was not made by this generator; choose another folder with --out")
+        raise UserError(f"{out} exists and was not made by this generator; choose another folder with `out`")
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
