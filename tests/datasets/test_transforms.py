@@ -134,7 +134,7 @@ def test_box_arithmetic_equals_a_mask_a_box(selected, partner_hw):
     dropped = 0
     for seed in range(300):
         canvas = random_sample(rng, (40, 60), rng.integers(0, 12), 1)
-        partner = random_sample(rng, partner_hw, rng.integers(0, 6), 2)
+        partner = random_sample(rng, partner_hw, rng.integers(0, 20), 2)
         found = []
         for transform in (MaskPerBox(**thresholds), CrossDomainCopyPaste(**thresholds)):
             np.random.seed(seed)
