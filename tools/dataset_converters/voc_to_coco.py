@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ms2a.artefacts import provenance, write_json
-from ms2a.datasets.voc import voc_to_coco
+from ms2a.datasets.findings import log_findings, refuse_errors
+from ms2a.datasets.formats import read_annotations
 from ms2a.errors import UserError, run_main
 
 
@@ -20,18 +21,20 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def listed(folder: str, path: str) -> list[Path]:
-    """The XML files that a list of VOC names selects; only the first word of a line counts."""
+def listed(path: str) -> list[str]:
+    """The names that a list of VOC selects; only the first word of a line counts."""
     if not Path(path).is_file():
         raise UserError(f"list {path} does not exist; check the path")
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    return [Path(folder) / f"{line.split()[0]}.xml" for line in lines if line.strip()]
+    return [line.split()[0] for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Writes the COCO file."""
     args = parse_args(argv)
-    coco = voc_to_coco(listed(args.xml, args.list) if args.list else args.xml, args.classes, args.images)
+    names = listed(args.list) if args.list else None
+    coco, findings, _ = read_annotations(args.xml, args.images, args.classes, "voc", listed=names)
+    log_findings(findings, args.xml)
+    refuse_errors(findings, args.xml)
     write_json({**coco, "provenance": provenance(config=f"voc_to_coco of {Path(args.xml).name}")}, args.out)
     names = [category["name"] for category in coco["categories"]]
     print(f"wrote {args.out}: {len(coco['images'])} images, {len(coco['annotations'])} annotations, classes {names}")

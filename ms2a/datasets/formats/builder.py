@@ -1,0 +1,202 @@
+"""The COCO dictionary that every format ends in, and what is said on the way there."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ms2a.datasets.annotations import MendReport, mend_annotations
+from ms2a.datasets.check.headers import Header
+from ms2a.datasets.findings import Findings
+from ms2a.datasets.formats.shapes import Box, box_of_rotated_box
+from ms2a.datasets.pictures import Pictures
+from ms2a.errors import UserError
+
+IGNORE = "ignore"
+"""What a class map gives for names whose boxes are regions to ignore: neither counted nor punished."""
+
+_YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off", "none", "null", "unspecified", "unknown"}
+IGNORE_FLAGS = ("ignore", "iscrowd", "is_crowd", "crowd", "difficult")
+"""Names of flags and attributes of an object that make it a region to ignore."""
+
+
+class Picture(NamedTuple):
+    """A picture in the COCO dictionary: its id, path relative to the image folder, and upright size in pixels."""
+
+    id: int
+    name: str
+    width: int
+    height: int
+
+
+@dataclass
+class _Object:
+    image_id: int
+    label: str | None  # None: a region of every class
+    box_xyxy: Box
+    ignore: bool
+
+
+class CocoBuilder:
+    """Collects pictures and boxes.
+
+    Args:
+        images: folder of the pictures.
+        classes: names to keep, in the order of the labels; None: every name found.
+        class_map: from names in the files to class names or :data:`IGNORE`; objects of names that are not in it are
+            left out. None: names are taken as they are.
+
+    Raises:
+        UserError: the folder does not exist.
+    """
+
+    def __init__(
+        self, images: str | os.PathLike, classes: Sequence[str] | None, class_map: Mapping[str, str] | None = None
+    ) -> None:
+        self.findings = Findings()
+        self.pictures = Pictures(images, self.findings)
+        self.classes = None if classes is None else list(classes)
+        self.class_map = class_map
+        self.declared: list[str] = []
+        """Names that the files list, in their order; it is kept where no classes are given."""
+        self._pictures: dict[str, Picture] = {}
+        self._annotated_in: dict[str, Path] = {}
+        self._objects: list[_Object] = []
+
+    def picture(
+        self, name: str | None, stem: str, annotated_in: Path, stated_wh: tuple[int, int] | None = None
+    ) -> Picture:
+        """Adds the picture that a file is about.
+
+        Args:
+            name: what the file calls the picture, if it does.
+            stem: name without ending, for files that name none or another one.
+            annotated_in: the file.
+            stated_wh: the size that the file gives; compared with the picture's own.
+
+        Raises:
+            UserError: the picture is missing, unreadable, or annotated in two places.
+        """
+        found = self.pictures.require(name, stem, annotated_in)
+        if found in self._pictures:
+            raise UserError(
+                f"image {found} is annotated twice, in {self._annotated_in[found]} and in {annotated_in}; leave one"
+            )
+        header = self.pictures.header(found)
+        if stated_wh and tuple(stated_wh) != header.size_wh:
+            self._compare_sizes(found, tuple(stated_wh), header)
+        self._annotated_in[found] = annotated_in
+        self._pictures[found] = Picture(len(self._pictures) + 1, found, *header.size_wh)
+        return self._pictures[found]
+
+    def _compare_sizes(self, name: str, stated_wh: tuple[int, int], header: Header) -> None:
+        example = "{}: {}x{} stated, {}x{} in the file".format(name, *stated_wh, *header.size_wh)
+        if stated_wh == header.stored_wh:
+            what = "rotated photos whose stated size is that of the stored pixels; boxes taken to fit the upright photo"
+            self.findings.warn(what, example, "look at the boxes drawn on one of them")
+        else:
+            remedy = "give the pictures that were annotated, or annotations of these pictures"
+            self.findings.add("error", "pictures of another size than their annotations state", example, remedy)
+
+    def add_box(
+        self, picture: Picture, label: str, box_xyxy: Box, ignore: bool = False, degrees: float = 0.0, shape: str = ""
+    ) -> None:
+        """Adds an object.
+
+        Args:
+            picture: where the object is.
+            label: its name in the files.
+            box_xyxy: two opposite corners in pixels from 0, in any order.
+            ignore: it is a region to ignore.
+            degrees: the box is turned by so much about its centre; the box around it is taken.
+            shape: what the box was made of, in the plural ("polygons"), if it was drawn as something else.
+        """
+        x1, y1, x2, y2 = box_xyxy
+        if x2 < x1 or y2 < y1:
+            self.findings.note("boxes drawn from another corner than the upper left put in order", picture.name)
+            box_xyxy = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+        if degrees % 180:
+            self.findings.note("rotated boxes replaced by the upright box around them", picture.name)
+            box_xyxy = box_of_rotated_box(box_xyxy, degrees)
+        if shape:
+            self.findings.note(f"{shape} replaced by the box around them", picture.name)
+        if self.class_map is not None:
+            if label not in self.class_map:
+                self.findings.warn(f"objects called {label!r} left out, not named by the class map", picture.name)
+                return
+            label = self.class_map[label]
+        self._objects.append(
+            _Object(picture.id, None if label == IGNORE else label, box_xyxy, ignore or label == IGNORE)
+        )
+
+    def add_region(self, picture: Picture, box_xyxy: Box) -> None:
+        """Adds a region that is to be ignored for every class."""
+        self._objects.append(_Object(picture.id, None, box_xyxy, True))
+
+    def flag(self, value: Any, example: str) -> bool:
+        """A flag by its value; what is neither yes nor no counts as no, which is said."""
+        text = "" if value is None else str(value).strip().lower()
+        if text in _YES or text in _NO:
+            return text in _YES
+        try:
+            return float(text) > 0
+        except ValueError:
+            self.findings.warn(f"flag {value!r} is neither yes nor no and taken for no", example)
+            return False
+
+    def left_out_pictures(self, what: str) -> list[str]:
+        """Counts the pictures of the folder that no file is about; returns their names."""
+        left = [name for name in self.pictures.names if name not in self._pictures]
+        if left:
+            self.findings.note(what, left[0], count=len(left))
+        return left
+
+    def build(self) -> dict[str, Any]:
+        """The COCO dictionary; boxes are clipped to their picture, empty ones dropped, which is counted.
+
+        Raises:
+            UserError: no object of the classes.
+        """
+        names = Counter(item.label for item in self._objects if item.label is not None)
+        classes = self.classes or self.declared + sorted(set(names) - set(self.declared))
+        if not any(names[name] for name in classes):
+            raise UserError(
+                f"no object of the classes {classes} in {len(self._pictures)} picture(s); names found: {sorted(names)}"
+            )
+        for name in sorted(set(names) - set(classes)):
+            self.findings.warn(f"objects called {name!r} left out, which is not among the classes", count=names[name])
+        if unseen := [name for name in classes if not names[name]]:
+            self.findings.warn("classes without an object", ", ".join(map(repr, unseen)), count=len(unseen))
+        ids = {name: number for number, name in enumerate(classes, start=1)}
+        annotations = [
+            {"image_id": item.image_id, "category_id": category_id, "bbox": _xywh(item.box_xyxy)}
+            | {"iscrowd": int(item.ignore)}
+            for item in self._objects
+            for category_id in (ids.values() if item.label is None else [ids.get(item.label)])
+            if category_id is not None
+        ]
+        coco = {
+            "images": [
+                {"id": picture.id, "file_name": picture.name, "width": picture.width, "height": picture.height}
+                for picture in self._pictures.values()
+            ],
+            "annotations": [{"id": number, **item} for number, item in enumerate(annotations, start=1)],
+            "categories": [{"id": number, "name": name} for name, number in ids.items()],
+        }
+        tell_mended(mend_annotations(coco), self.findings)
+        return coco
+
+
+def tell_mended(report: MendReport, findings: Findings) -> None:
+    """Adds what :func:`~ms2a.datasets.annotations.mend_annotations` dropped and clipped."""
+    findings.warn("boxes dropped that are outside their picture, malformed or under one pixel", count=report.dropped)
+    findings.warn("boxes clipped to their picture", count=report.clipped)
+    findings.warn("boxes dropped of a picture that is not listed", count=report.orphaned)
+    findings.warn("boxes dropped of a category that is not listed", count=report.unnamed)
+
+
+def _xywh(box_xyxy: Box) -> list[float]:
+    x1, y1, x2, y2 = box_xyxy
+    return [x1, y1, x2 - x1, y2 - y1]

@@ -1,0 +1,98 @@
+"""Which format annotations are in, by their content."""
+
+import os
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from ms2a.artefacts import read_json
+from ms2a.datasets.formats.kitti import COLUMNS
+from ms2a.datasets.formats.labelme import is_labelme
+from ms2a.datasets.formats.yolo import NAME_FILES
+from ms2a.errors import UserError
+
+FORMATS = ("coco", "voc", "yolo", "labelme", "cvat", "kitti")
+
+PROBED_FILES = 100
+"""How many files of a kind are looked into before a folder is declared to hold no annotations."""
+
+
+def detect_format(source: str | os.PathLike) -> str:
+    """The format of a file or of the files in a folder.
+
+    Args:
+        source: the annotations.
+
+    Returns:
+        One of :data:`FORMATS`.
+
+    Raises:
+        UserError: nothing there, no annotations, or those of several formats.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise UserError(f"annotations {source} do not exist; check the path")
+    files = [path] if path.is_file() else list(_files(path))
+    found = {format: example for example, format in _formats(files)}
+    if not found:
+        raise UserError(f"no annotations in {source}; known formats: {', '.join(FORMATS)}")
+    if len(found) > 1:
+        examples = ", ".join(f"{format} ({example.name})" for format, example in found.items())
+        raise UserError(f"{source} holds annotations of several formats: {examples}; say which with format:")
+    return next(iter(found))
+
+
+def _formats(files: list[Path]) -> list[tuple[Path, str]]:
+    """An example and its format, of each kind of file that is annotations at all."""
+    results = []
+    for suffixes, format_of in (((".xml",), _of_xml), ((".json",), _of_json), ((".txt",), _of_text)):
+        candidates = (file for file in files if file.suffix.lower() in suffixes and file.name not in NAME_FILES)
+        known = ((file, format_of(file)) for file in islice(candidates, PROBED_FILES))
+        results += islice((pair for pair in known if pair[1]), 1)
+    # A YOLO folder without a single object has only the list of names to tell it by.
+    if not results:
+        results += [(file, "yolo") for file in files if file.name in NAME_FILES or file.suffix in (".yaml", ".yml")][:1]
+    return results
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _of_xml(path: Path) -> str | None:
+    try:
+        _, root = next(ET.iterparse(path, events=("start",)))  # the first element is enough
+    except (ET.ParseError, LookupError, ValueError, StopIteration) as error:
+        raise UserError(f"XML file {path} is malformed ({error}); it may be truncated") from None
+    return {"annotations": "cvat", "annotation": "voc"}.get(root.tag)
+
+
+def _of_json(path: Path) -> str | None:
+    content = read_json(path, "annotation file")
+    if is_labelme(content):
+        return "labelme"
+    return "coco" if isinstance(content, dict) and "images" in content else None
+
+
+def _of_text(path: Path) -> str | None:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        return None
+    words = next((line.split() for line in lines if line.strip()), [])
+    numbers = [_is_number(word) for word in words]
+    if len(words) >= 5 and all(numbers):
+        return "yolo"
+    return "kitti" if len(words) in COLUMNS and not numbers[0] and all(numbers[1:]) else None
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""LabelMe: one JSON file a picture, with ``shapes``."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from ms2a.artefacts import read_json
+from ms2a.datasets.formats.builder import IGNORE_FLAGS, CocoBuilder, Picture
+from ms2a.datasets.formats.shapes import Box, box_of_ellipse, box_of_points
+from ms2a.errors import UserError
+
+
+def read_labelme(source: Path, builder: CocoBuilder) -> None:
+    """Reads a folder of LabelMe files, to any depth, or one file.
+
+    Args:
+        source: the folder or file.
+        builder: takes what is found.
+
+    Raises:
+        UserError: no LabelMe file, or one that is malformed.
+    """
+    paths = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix.lower() == ".json")
+    number = 0
+    for path in paths:
+        content = read_json(path, "LabelMe file")
+        if not is_labelme(content):
+            builder.findings.note("JSON files passed over that are not LabelMe's", path.name)
+            continue
+        number += 1
+        stated = content.get("imageWidth"), content.get("imageHeight")
+        picture = builder.picture(content.get("imagePath"), path.stem, path, stated if all(stated) else None)
+        for shape in content["shapes"]:
+            _read_shape(shape, path, picture, builder)
+    if not number:
+        raise UserError(f"no LabelMe file in {source}; expected JSON files with 'shapes' and 'imagePath'")
+    builder.left_out_pictures("pictures without a LabelMe file left out")
+
+
+def is_labelme(content: Any) -> bool:
+    """Whether what a JSON file holds is of LabelMe."""
+    return isinstance(content, dict) and isinstance(content.get("shapes"), list) and "imagePath" in content
+
+
+def _read_shape(shape: Any, path: Path, picture: Picture, builder: CocoBuilder) -> None:
+    try:
+        kind, label = shape.get("shape_type") or "polygon", str(shape["label"])
+        points = [(float(x), float(y)) for x, y in shape["points"]]
+        box = _box(kind, points)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise UserError(f"LabelMe file {path}: a shape cannot be read ({type(error).__name__}: {error})") from None
+    if box is None:
+        builder.findings.warn(f"shapes of kind {kind!r} left out, which enclose nothing", path.name)
+        return
+    flags = {str(name).lower(): value for name, value in (shape.get("flags") or {}).items()}
+    ignore = any(builder.flag(flags.get(name), path.name) for name in IGNORE_FLAGS)
+    plural = (
+        "" if kind == "rectangle" else {"oriented_rectangle": "rotated boxes", "mask": "masks"}.get(kind, f"{kind}s")
+    )
+    builder.add_box(picture, label, box, ignore, shape=plural)
+
+
+def _box(kind: str, points: list[tuple[float, float]]) -> Box | None:
+    if kind == "rectangle":
+        (x1, y1), (x2, y2) = points  # in the order in which they were drawn
+        return x1, y1, x2, y2
+    if kind in ("polygon", "oriented_rectangle"):
+        return box_of_points(points)
+    if kind == "circle":  # its centre and a point on it
+        radius = math.dist(points[0], points[1])
+        return box_of_ellipse(points[0], (radius, radius))
+    if kind == "mask":  # the first and the last pixel of a bitmap
+        x1, y1, x2, y2 = box_of_points(points)
+        return x1, y1, x2 + 1, y2 + 1
+    return None

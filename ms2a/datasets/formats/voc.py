@@ -1,0 +1,128 @@
+"""Pascal VOC: one XML file a picture, ``<annotation>`` with ``<object>``s."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ms2a.datasets.findings import Findings
+from ms2a.datasets.formats.builder import IGNORE_FLAGS, CocoBuilder
+from ms2a.datasets.formats.shapes import Box
+from ms2a.errors import UserError
+
+
+class _VocObject(NamedTuple):
+    label: str
+    box: Box  # as it stands in the file
+    ignore: bool
+    degrees: float
+
+
+def read_voc(
+    xml: Path, builder: CocoBuilder, first_pixel: int | None = None, listed: Sequence[str] | None = None
+) -> None:
+    """Reads a folder of VOC files, to any depth, or one file.
+
+    VOC itself counts pixels from 1 and includes the last one: 1, 1, 10, 20 is 10 wide and 20 high. Most tools write the
+    corners from 0 and exclude the last: 0, 0, 10, 20 is the same box. An object that is difficult becomes a region to
+    ignore.
+
+    Args:
+        xml: the folder or file.
+        builder: takes what is found.
+        first_pixel: what the upper left pixel is called, 0 or 1; None: found out from the values.
+        listed: names without ending, as in ``ImageSets/Main``: only these; a name without an XML file is a picture
+            without an object.
+
+    Raises:
+        UserError: no XML file, one that is malformed or not VOC, or a box that is not four numbers.
+    """
+    paths = [xml] if xml.is_file() else sorted(path for path in xml.rglob("*") if path.suffix.lower() == ".xml")
+    if listed is not None:
+        by_stem = {path.stem: path for path in paths}
+        paths = [by_stem[stem] for stem in listed if stem in by_stem]
+    if not paths:
+        raise UserError(f"no XML files in {xml}; expected one for each annotated image")
+    roots = [parse_xml(path, "annotation") for path in paths]
+    objects = [
+        [_object(element, path, builder) for element in root.iter("object")]
+        for root, path in zip(roots, paths, strict=True)
+    ]
+    origin = _origin(roots, [item.box for items in objects for item in items], first_pixel, builder.findings)
+    for path, root, items in zip(paths, roots, objects, strict=True):
+        size = tuple(_whole_number(root.findtext(f"size/{side}")) for side in ("width", "height"))
+        picture = builder.picture(root.findtext("filename"), path.stem, path, size if min(size) > 0 else None)
+        for label, box, ignore, degrees in items:
+            builder.add_box(picture, label, _from_zero(box, origin), ignore, degrees)
+    for stem in sorted(set(listed or ()) - {path.stem for path in paths}):
+        picture = builder.picture(None, stem, xml)
+        builder.findings.note("pictures listed that have no XML file, taken for empty", picture.name)
+    if listed is None:
+        builder.left_out_pictures("pictures without an XML file left out")
+
+
+def parse_xml(path: Path, root_name: str) -> ET.Element:
+    """The root element of an XML file.
+
+    Raises:
+        UserError: the file is missing or malformed, or its root has another name.
+    """
+    try:
+        root = ET.parse(path).getroot()
+    except FileNotFoundError:
+        raise UserError(f"XML file {path} does not exist; check the path") from None
+    except (ET.ParseError, LookupError, ValueError) as error:  # the latter two: an encoding that is not known
+        raise UserError(f"XML file {path} is malformed ({error}); it may be truncated") from None
+    if root.tag != root_name:
+        raise UserError(f"XML file {path} holds <{root.tag}>, expected <{root_name}>; is it of another format?")
+    return root
+
+
+def _object(element: ET.Element, path: Path, builder: CocoBuilder) -> _VocObject:
+    name = (element.findtext("name") or "").strip()
+    try:
+        box = tuple(float(element.findtext(f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax"))
+        # CVAT writes the straight box and the angle beside it.
+        attributes = {item.findtext("name"): item.findtext("value") for item in element.iter("attribute")}
+        degrees = float(attributes.get("rotation") or 0)
+    except (TypeError, ValueError):
+        raise UserError(f"XML file {path}: object {name!r} has no complete bndbox of four numbers") from None
+    if not name:
+        raise UserError(f"XML file {path}: an object has no name")
+    ignore = any(builder.flag(element.findtext(key), path.name) for key in IGNORE_FLAGS)
+    return _VocObject(name, box, ignore, degrees)
+
+
+def _origin(roots: Sequence[ET.Element], boxes: Sequence[Box], first_pixel: int | None, findings: Findings) -> int:
+    """What the upper left pixel is called; says which was taken and why."""
+    corners = [min(a, b) for x1, y1, x2, y2 in boxes for a, b in ((x1, x2), (y1, y2))]
+    below, ones = sum(value < 1 for value in corners), sum(1 <= value < 2 for value in corners)
+    by_labelimg = sum(root.findtext("source/database") == "Unknown" and root.find("path") is not None for root in roots)
+    remedy = ""
+    if first_pixel is not None:
+        origin, reason = first_pixel, "as asked"
+    elif below > ones:
+        origin, reason = 0, f"{below} of {len(corners)} corners lie below 1 and {ones} at 1"
+    elif below == 0 and by_labelimg == len(roots):
+        origin, reason = 0, "labelImg's files, which count from 0 though no corner lies below 1"
+    elif ones:
+        origin, reason = 1, f"{ones} of {len(corners)} corners lie at 1 and {below} below"
+    else:
+        origin, reason = 1, "as Pascal VOC does; no corner lies at 0 or 1, which would tell"
+        remedy = "say first_pixel: 0 if the tool counts from 0"
+    findings.note(f"VOC pixels counted from {origin}: {reason}", remedy=remedy, count=len(boxes))
+    return origin
+
+
+def _from_zero(box: Box, origin: int) -> Box:
+    """Counted from 0 to behind the last pixel; of two corners the smaller is the first pixel, whichever comes first."""
+    x1, y1, x2, y2 = box
+    return x1 - origin * (x1 <= x2), y1 - origin * (y1 <= y2), x2 - origin * (x2 < x1), y2 - origin * (y2 < y1)
+
+
+def _whole_number(text: str | None) -> int:
+    """The number that a text gives; 0 if it gives none."""
+    try:
+        return int(float(text or 0))
+    except (ValueError, OverflowError):
+        return 0

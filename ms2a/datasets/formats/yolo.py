@@ -1,0 +1,136 @@
+"""YOLO: one text file a picture; a line is a class number and a box, or a polygon, in fractions of the picture."""
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from ms2a.datasets.formats.builder import CocoBuilder, Picture
+from ms2a.datasets.formats.shapes import box_of_points
+from ms2a.errors import UserError
+
+NAME_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "classes.txt", "obj.names", "_darknet.labels")
+"""Files that list the class names, the likeliest first."""
+
+MAX_FRACTION = 2.0
+"""Coordinates above this are pixels; a little above 1 happens at edges and is clipped."""
+
+
+def read_yolo(source: Path, builder: CocoBuilder) -> None:
+    """Reads a folder of YOLO labels for the pictures of the builder's image folder.
+
+    A picture without a label file, or with an empty one, has no object: YOLO knows no other way to say so.
+
+    Args:
+        source: folder that holds the labels, to any depth, or its ``data.yaml``.
+        builder: takes what is found.
+
+    Raises:
+        UserError: no label file for any picture, a malformed line, a class number without a name, pixels for fractions.
+    """
+    folder = source.parent if source.is_file() else source
+    names = _names(source, builder)
+    builder.declared = list(names.values())
+    labels = _label_files(folder)
+    found = {}
+    for name in builder.pictures.names:
+        path = _label_of(name, builder.pictures.folder, labels)
+        picture = builder.picture(name, "", path or folder)
+        if path is None:
+            builder.findings.note("pictures without a label file, taken for empty", name)
+            continue
+        if path in found:
+            builder.findings.warn("pictures that share a label file with another", f"{name} and {found[path]}: {path}")
+        found[path] = name
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+            if line.strip():
+                _read_line(line.split(), f"{path}, line {number}", picture, names, builder)
+    if not found:
+        raise UserError(f"no label file below {folder} for any picture in {builder.pictures.folder}; check both paths")
+    if unused := sorted(path for path in labels.values() if path not in found):
+        builder.findings.note(
+            "label files of pictures that are not in the image folder", unused[0].name, count=len(unused)
+        )
+
+
+def _read_line(words: list[str], where: str, picture: Picture, names: dict[int, str], builder: CocoBuilder) -> None:
+    try:
+        number, values = int(float(words[0])), [float(word) for word in words[1:]]
+    except ValueError:
+        raise UserError(f"{where}: {' '.join(words)!r} is not a class number and coordinates") from None
+    if len(values) == 5:  # detectors write a score behind the box
+        builder.findings.note("sixth numbers of lines, as of a score, passed over", where)
+        values.pop()
+    if len(values) < 4 or len(values) % 2:
+        raise UserError(f"{where}: {len(values)} coordinates, expected 4 of a box or pairs of a polygon")
+    if not all(abs(value) <= MAX_FRACTION for value in values):
+        raise UserError(f"{where}: coordinate {max(values, key=abs)} is no fraction of the picture; YOLO needs 0 to 1")
+    if number not in names:
+        raise UserError(f"{where}: class number {number} has no name; known: {names}")
+    shape = ""
+    if len(values) == 4:
+        x, y, w, h = values
+        box = x - w / 2, y - h / 2, x + w / 2, y + h / 2
+    else:
+        box, shape = box_of_points(list(zip(values[::2], values[1::2], strict=True))), "polygons"
+    # What is left of a fraction written with six digits is not a corner outside the picture.
+    x1, y1, x2, y2 = (
+        round(value * side, 3) for value, side in zip(box, (picture.width, picture.height) * 2, strict=True)
+    )
+    builder.add_box(picture, names[number], (x1, y1, x2, y2), shape=shape)
+
+
+def _names(source: Path, builder: CocoBuilder) -> dict[int, str]:
+    """Class names by number."""
+    folder = source.parent if source.is_file() else source
+    candidates = (
+        [source]
+        if source.is_file()
+        else [
+            place / name
+            for place in (folder, folder.parent, *sorted(p for p in folder.iterdir() if p.is_dir()))
+            for name in NAME_FILES
+        ]
+    )
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        if builder.classes is None:
+            raise UserError(f"no list of class names ({', '.join(NAME_FILES)}) in {folder}; name the classes")
+        builder.findings.warn("class numbers taken for the order of the classes given", f"no data.yaml in {folder}")
+        return dict(enumerate(builder.classes))
+    if path.suffix in (".yaml", ".yml"):
+        return _names_of_yaml(path)
+    return dict(enumerate(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()))
+
+
+def _names_of_yaml(path: Path) -> dict[int, str]:
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or not all(str(number).isdecimal() for number in names):
+        raise UserError(f"'names' in {path} is {names!r}, expected class names by number")
+    return {int(number): str(name) for number, name in sorted(names.items(), key=lambda item: int(item[0]))}
+
+
+def _label_files(folder: Path) -> dict[str, Path]:
+    """Label files below a folder by their path without ending, relative to it."""
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() == ".txt" and path.name not in NAME_FILES
+    }
+
+
+def _label_of(name: str, images: Path, labels: dict[str, Path]) -> Path | None:
+    """The label file of a picture: the one whose path agrees with the picture's in most folders from the end on."""
+    parts = ["labels" if part == "images" else part for part in (images.resolve() / name).with_suffix("").parts]
+    for start in range(len(parts)):
+        if path := labels.get("/".join(parts[start:])):
+            return path
+    stem = PurePosixPath(name).stem
+    found = [path for key, path in labels.items() if PurePosixPath(key).name == stem]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,117 @@
+"""The pictures of a folder: found by the names that annotation tools give them, measured without decoding."""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from ms2a.datasets.check.headers import Header, read_header
+from ms2a.datasets.findings import Findings
+from ms2a.datasets.image_folder import find_images
+from ms2a.errors import UserError
+
+
+class Pictures:
+    """The pictures below a folder.
+
+    Args:
+        folder: the folder.
+        findings: is told of names that were not taken literally.
+
+    Raises:
+        UserError: the folder does not exist.
+    """
+
+    def __init__(self, folder: str | os.PathLike, findings: Findings) -> None:
+        self.folder = Path(folder)
+        self._findings = findings
+        if not self.folder.is_dir():
+            raise UserError(f"image folder {folder} does not exist; check the path")
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Every picture's path relative to the folder, with ``/``, sorted."""
+        return [name for _, name in find_images(self.folder)]
+
+    @cached_property
+    def _by_last_part(self) -> dict[str, list[str]]:
+        return _grouped(self.names, lambda name: PurePosixPath(name).name)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        return _grouped(self.names, lambda name: PurePosixPath(name).stem)
+
+    def find(self, name: str) -> str | None:
+        """The picture that an annotation file calls ``name``.
+
+        A name that leads to a file below the folder is taken as it stands. Otherwise folders, drives and addresses in
+        front are left away, which is said: whole paths of another machine, or of a server's upload folder.
+
+        Returns:
+            The path relative to the folder; None where no picture or more than one has the last part of the name.
+        """
+        plain = name.strip().replace("\\", "/")
+        inside = os.path.normpath(plain) if plain and not os.path.isabs(plain) else ".."
+        if not inside.startswith("..") and (self.folder / inside).is_file():
+            return PurePosixPath(inside).as_posix()
+        address = urlsplit(plain)
+        if address.scheme and address.netloc:
+            plain = unquote(address.path)
+        last = PurePosixPath(plain).name
+        found = self._by_last_part.get(last, [])
+        if len(found) > 1:  # the one whose folders agree, if there is one
+            found = [path for path in found if f"/{plain}".endswith(f"/{path}")]
+        if len(found) != 1:
+            return None
+        if plain != found[0]:
+            self._findings.note("picture names taken by their last part", f"{name} is {found[0]}")
+        return found[0]
+
+    def find_stem(self, stem: str) -> str | None:
+        """The picture called ``stem`` plus an ending of images; with folders in ``stem`` those should agree.
+
+        Returns:
+            The path relative to the folder; None where no picture or more than one has the stem.
+        """
+        found = self._by_stem.get(PurePosixPath(stem).name, [])
+        exact = [name for name in found if str(PurePosixPath(name).with_suffix("")) == PurePosixPath(stem).as_posix()]
+        found = exact or found
+        return found[0] if len(found) == 1 else None
+
+    def require(self, name: str | None, stem: str, annotated_in: str | os.PathLike) -> str:
+        """The picture of that name, else the one with that stem.
+
+        Raises:
+            UserError: neither is there, or several are.
+        """
+        found = self.find(name) if name else None
+        found = found or self.find_stem(stem)
+        if found is None:
+            last = PurePosixPath((name or stem).replace("\\", "/")).name
+            several = self._by_last_part.get(last, []) or self._by_stem.get(stem, [])
+            if len(several) > 1:
+                raise UserError(
+                    f"image {name or stem} of {annotated_in} may be {several[0]} or {several[1]}; rename one"
+                )
+            raise UserError(f"image {name or stem} of {annotated_in} is not in {self.folder}; set the image folder")
+        return found
+
+    def header(self, name: str) -> Header:
+        """Size and rotation of a picture, whose path is relative to the folder.
+
+        Raises:
+            UserError: the file has no header of a picture.
+        """
+        header = read_header(self.folder / name)
+        if header is None:
+            raise UserError(f"picture {self.folder / name} cannot be read; it may be damaged")
+        return header
+
+
+def _grouped(names: list[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    groups = defaultdict(list)
+    for name in names:
+        groups[key(name)].append(name)
+    return groups

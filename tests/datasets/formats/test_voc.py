@@ -1,0 +1,209 @@
+import pytest
+
+from ms2a.errors import UserError
+
+
+def voc_object(name="nut", box=(1, 1, 10, 20), more="") -> str:
+    corners = "".join(
+        f"<{key}>{value}</{key}>" for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+    )
+    return f"<object><name>{name}</name>{more}<bndbox>{corners}</bndbox></object>"
+
+
+def write(folder, stem, objects, filename=None, size=(60, 40), front="") -> None:
+    filename = f"{stem.rsplit('/', 1)[-1]}.jpg" if filename is None else filename
+    size = f"<size><width>{size[0]}</width><height>{size[1]}</height></size>" if size else ""
+    content = f"<annotation>{front}<filename>{filename}</filename>{size}{''.join(objects)}</annotation>"
+    folder.write(f"{stem}.xml", content)
+    folder.picture(f"{stem.rsplit('/', 1)[-1]}.jpg")
+
+
+def test_boxes_classes_and_difficult(folder, boxes):
+    write(folder, "b", [voc_object(), voc_object("bolt", (11, 5, 60, 40), "<difficult>1</difficult>")])
+    write(folder, "a", [])
+    coco, _, kind = folder.read()
+    assert kind == "voc"
+    assert [(image["file_name"], image["width"], image["height"]) for image in coco["images"]] == [
+        ("a.jpg", 60, 40),
+        ("b.jpg", 60, 40),
+    ]
+    assert [category["name"] for category in coco["categories"]] == ["bolt", "nut"]
+    assert boxes(coco) == [("b.jpg", "nut", (0, 0, 10, 20), 0), ("b.jpg", "bolt", (10, 4, 50, 36), 1)]
+    assert coco["annotations"][0]["area"] == 200
+
+
+@pytest.mark.parametrize(
+    "flag, crowd",
+    [("0", 0), ("1", 1), ("Unspecified", 0), ("False", 0), ("0.0", 0), ("true", 1), ("1.0", 1), ("", 0), ("maybe", 0)],
+)
+def test_flags_are_read_by_value(folder, boxes, counts, flag, crowd):
+    write(folder, "a", [voc_object(more=f"<difficult>{flag}</difficult>")])
+    coco, findings, _ = folder.read()
+    assert boxes(coco)[0][3] == crowd
+    assert counts(findings, "neither yes nor no") == ([1] if flag == "maybe" else [])
+
+
+@pytest.mark.parametrize(
+    "corners, front, asked, origin, reason",
+    [
+        ([(0, 0, 10, 20), (5, 5, 9, 9)], "", None, 0, "2 of 4 corners lie below 1 and 0 at 1"),
+        ([(1, 1, 10, 20), (5, 5, 9, 9)], "", None, 1, "2 of 4 corners lie at 1 and 0 below"),
+        ([(0, 1, 10, 20), (1, 5, 9, 9)], "", None, 1, "2 of 4 corners lie at 1 and 1 below"),
+        ([(7, 8, 10, 20), (5, 5, 9, 9)], "", None, 1, "no corner lies at 0 or 1"),
+        ([(7, 8, 10, 20), (5, 5, 9, 9)], "", 0, 0, "as asked"),
+        ([(0, 0, 10, 20), (5, 5, 9, 9)], "", 1, 1, "as asked"),
+        # labelImg puts corners below 1 at 1, though it counts from 0.
+        ([(1, 1, 10, 20), (5, 5, 9, 9)], "<path>/x/a.jpg</path><source><database>Unknown</database></source>", None, 0,
+         "labelImg"),
+    ],
+)  # fmt: skip
+def test_first_pixel(folder, boxes, corners, front, asked, origin, reason):
+    write(folder, "a", [voc_object(box=box) for box in corners], front=front)
+    coco, findings, _ = folder.read(first_pixel=asked)
+    x1, y1, x2, y2 = corners[1]
+    assert boxes(coco)[1][2] == (x1 - origin, y1 - origin, x2 - x1 + origin, y2 - y1 + origin)
+    (line,) = [finding.line() for finding in findings if "VOC pixels counted" in finding.what]
+    assert f"counted from {origin}" in line and reason in line
+
+
+@pytest.mark.parametrize("first_pixel", [0, 1])
+def test_corners_in_any_order(folder, boxes, counts, first_pixel):
+    write(folder, "a", [voc_object(box=(5, 7, 20, 30)), voc_object(box=(20, 30, 5, 7)), voc_object(box=(20, 7, 5, 30))])
+    coco, findings, _ = folder.read(first_pixel=first_pixel)
+    assert len({box for _, _, box, _ in boxes(coco)}) == 1
+    assert counts(findings, "put in order") == [2]
+
+
+def test_rotation_beside_the_box_as_cvat_writes_it(folder, boxes, counts):
+    angle = "<attributes><attribute><name>rotation</name><value>{}</value></attribute></attributes>"
+    write(
+        folder,
+        "a",
+        [
+            voc_object(box=(10, 10, 30, 20), more=angle.format(90)),
+            voc_object(box=(0, 10, 30, 20), more=angle.format(0)),
+        ],
+    )
+    coco, findings, _ = folder.read()
+    assert boxes(coco)[0][2] == pytest.approx((15, 5, 10, 20))
+    assert boxes(coco)[1][2] == (0, 10, 30, 10)
+    assert counts(findings, "rotated boxes") == [1]
+
+
+def test_any_depth_lists_and_pictures_without_xml(folder, boxes, counts):
+    write(folder, "deep/er/b", [voc_object()])
+    write(folder, "a", [voc_object()])
+    folder.picture("c.jpg")
+    coco, findings, _ = folder.read()
+    assert [image["file_name"] for image in coco["images"]] == ["a.jpg", "b.jpg"]
+    assert counts(findings, "without an XML file left out") == [1]
+    coco, findings, _ = folder.read(listed=["b", "c"])
+    assert [image["file_name"] for image in coco["images"]] == ["b.jpg", "c.jpg"]
+    assert [name for name, *_ in boxes(coco)] == ["b.jpg"]
+    assert counts(findings, "taken for empty") == [1]
+    with pytest.raises(UserError, match="image nowhere of .* is not in"):
+        folder.read(listed=["b", "nowhere"])
+
+
+def test_classes_select_and_order(folder, counts):
+    write(folder, "a", [voc_object("nut"), voc_object("bolt")])
+    coco, findings, _ = folder.read(["gear", "nut"])
+    assert coco["categories"] == [{"id": 1, "name": "gear"}, {"id": 2, "name": "nut"}]
+    assert [annotation["category_id"] for annotation in coco["annotations"]] == [2]
+    assert counts(findings, "'bolt' left out") == [1] and counts(findings, "classes without an object: 1 ('gear')") == [
+        1
+    ]
+    with pytest.raises(UserError, match=r"no object of the classes \['gear'\].*\['bolt', 'nut'\]"):
+        folder.read(["gear"])
+
+
+@pytest.mark.parametrize("size", [None, (0, 0), ("wide", "nan"), ("inf", 40)])
+def test_missing_size_is_read_from_the_image(folder, size):
+    write(folder, "a", [voc_object()], size=size)
+    (image,) = folder.read().coco["images"]
+    assert (image["width"], image["height"]) == (60, 40)
+
+
+def test_another_size_than_stated_is_an_error_and_a_rotated_photo_is_not(folder, counts):
+    write(folder, "a", [voc_object()], size=(600, 400))
+    (finding,) = [finding for finding in folder.read().findings if finding.severity == "error"]
+    assert finding.count == 1 and "600x400 stated, 60x40 in the file" in finding.example
+    folder.picture("a.jpg", orientation=6)
+    write_size_of_stored = folder.labels / "a.xml"
+    write_size_of_stored.write_text(
+        write_size_of_stored.read_text().replace("600", "40").replace("<height>400", "<height>60")
+    )
+    coco, findings, _ = folder.read()
+    assert (coco["images"][0]["width"], coco["images"][0]["height"]) == (60, 40)
+    assert counts(findings, "stored pixels") == [1] and not any(f.severity == "error" for f in findings)
+
+
+@pytest.mark.parametrize("filename", ["", "C:\\photos\\a.jpg", "/home/someone/a.jpg", "renamed.jpg"])
+def test_image_is_found_by_the_name_of_the_xml_file_too(folder, filename):
+    write(folder, "a", [voc_object()], filename=filename)
+    assert folder.read().coco["images"][0]["file_name"] == "a.jpg"
+
+
+def test_bad_boxes_are_dropped_and_counted(folder, counts):
+    write(folder, "a", [voc_object(), voc_object(box=(80, 1, 90, 20)), voc_object(box=(50, 1, 70, 20))])
+    coco, findings, _ = folder.read()
+    assert len(coco["annotations"]) == 2
+    assert counts(findings, "boxes dropped") == [1] and counts(findings, "clipped to their picture") == [1]
+
+
+def break_xml(folder):
+    folder.write("a.xml", "<annotation><object>")
+
+
+def remove_image(folder):
+    (folder.images / "a.jpg").unlink()
+    folder.picture("z.jpg")
+
+
+def damage_image(folder):
+    (folder.images / "a.jpg").write_bytes(b"not a picture")
+
+
+def remove_corner(folder):
+    path = folder.labels / "a.xml"
+    path.write_text(path.read_text().replace("<ymax>20</ymax>", ""))
+
+
+def remove_xml(folder):
+    (folder.labels / "a.xml").unlink()
+
+
+def use_unknown_encoding(folder):
+    folder.write("a.xml", '<?xml version="1.0" encoding="none"?><annotation/>')
+
+
+def copy_xml(folder):
+    (folder.labels / "b.xml").write_bytes((folder.labels / "a.xml").read_bytes())
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (use_unknown_encoding, "a.xml is malformed"),
+        (copy_xml, "image a.jpg is annotated twice, in .*a.xml and in .*b.xml"),
+        (break_xml, "a.xml is malformed"),
+        (remove_image, "image a.jpg of .*a.xml is not in"),
+        (damage_image, "picture .*a.jpg cannot be read"),
+        (remove_corner, "'nut' has no complete bndbox"),
+        (remove_xml, "no XML files in"),
+    ],
+)
+def test_mistakes_are_explained(folder, change, message):
+    write(folder, "a", [voc_object()])
+    change(folder)
+    with pytest.raises(UserError, match=message):
+        folder.read(format="voc")
+
+
+def test_missing_folders(folder):
+    with pytest.raises(UserError, match="annotations .* do not exist"):
+        folder.read(source=folder.root / "nowhere")
+    write(folder, "a", [voc_object()])
+    folder.images = folder.root / "nowhere"
+    with pytest.raises(UserError, match="image folder .* does not exist"):
+        folder.read()
