@@ -21,6 +21,7 @@ from ms2a.artefacts import atomic_path
 from ms2a.config import add_cfg_options, load_config
 from ms2a.datasets import ImageFolderDataset, MemoryColour
 from ms2a.errors import UserError, run_main
+from ms2a.memory.domains import choose_domain
 from ms2a.models import VectorMemoryAdapter
 from ms2a.models.build import build_model
 from ms2a.storage.image_batches import first_view, memory_pipeline
@@ -66,9 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = build_model(cfg, args.checkpoint)
     if not model.domains or isinstance(model.adapter, VectorMemoryAdapter):
         raise UserError(f"config {args.config} has no memory of maps to draw")
-    domain = args.domain or model.default_domain
-    if domain not in model.domains:
-        raise UserError(f"unknown domain {domain!r}; the memory knows {', '.join(model.domains)}")
+    domain = choose_domain(args.domain, model.domains, model.default_domain)
     levels = range(len(model.adapter.levels))
     with torch.no_grad():
         memories = {name: [model.adapter.memory(name, level).numpy() for level in levels] for name in model.domains}

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from ms2a.artefacts import atomic_path, provenance
 from ms2a.engine.fast_inference import fold_batch_norms
 from ms2a.errors import UserError
-from ms2a.models.build import build_model, check_domain
+from ms2a.memory.domains import choose_domain
+from ms2a.models.build import build_model
 
 logger = logging.getLogger("mmdet")
 
@@ -67,11 +68,7 @@ def export_onnx(
     """
     onnx = import_extra("onnx")
     model = fold_batch_norms(build_model(cfg, checkpoint))
-    domain = (check_domain(model, domain) or model.default_domain) if model.domains else None
-    if model.domains and domain is None:
-        raise UserError(
-            f"the config has no model.default_domain: say whose memory, `domain={' or '.join(model.domains)}`"
-        )
+    domain = choose_domain(domain, model.domains, model.default_domain) if model.domains else None
     if not raw and not cfg.model.test_cfg.get("nms"):
         raise UserError("the config has no model.test_cfg.nms: `raw=True` exports the head's maps")
     network = RawOutputs(model, domain)

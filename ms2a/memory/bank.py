@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ms2a.errors import UserError
-from ms2a.memory.domains import check_domain_name
+from ms2a.memory.domains import check_domain_name, choose_domain
 
 
 class _DomainMemory(nn.Module):
@@ -133,9 +133,7 @@ class MemoryBank(nn.Module):
         memory.filled = True
 
     def _memory(self, domain: str) -> _DomainMemory:
-        if domain not in self.memories:
-            raise UserError(f"unknown domain {domain!r}; the memory bank knows {', '.join(self.domains)}")
-        return self.memories[domain]
+        return self.memories[choose_domain(domain, self.domains)]
 
     def _check_num_levels(self, what: str, found: int) -> None:
         if found != len(self.sizes_hw):

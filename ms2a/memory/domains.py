@@ -1,6 +1,7 @@
-"""Names of domains."""
+"""Names of domains, and which of them is read."""
 
 import re
+from collections.abc import Sequence
 
 from ms2a.errors import UserError
 
@@ -16,3 +17,25 @@ def check_domain_name(name: str) -> str:
     if not isinstance(name, str) or not _PATTERN.fullmatch(name):
         raise UserError(f"domain name {name!r} is not usable: use letters, digits, '_' and '-' only")
     return name
+
+
+def choose_domain(domain: str | None, known: Sequence[str], default: str | None = None) -> str | None:
+    """The domain whose memory is read: the one that is asked for, else the default.
+
+    Args:
+        domain: its name, or None.
+        known: the domains that the memory knows; none where a detector has no memory and takes any name.
+        default: the domain of images that name none: the target at inference, None in training.
+
+    Raises:
+        UserError: the memory does not know the domain, or no domain is named.
+    """
+    chosen = domain or default
+    if known and chosen is None:
+        raise UserError(
+            f"no domain is named (known: {', '.join(known)}) and there is no default; name one, set "
+            "model.default_domain, or let images carry it: DomainCocoDataset(domain=…) and Collect(meta_keys=…)"
+        )
+    if known and chosen not in known:
+        raise UserError(f"unknown domain {chosen!r}; the memory knows {', '.join(known)}")
+    return chosen

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ms2a.adaptation import EfficientAdaptation, VectorAdaptation
 from ms2a.errors import UserError
 from ms2a.memory import MemoryBank, read_prototypes
+from ms2a.memory.domains import choose_domain
 
 
 @NECKS.register_module()
@@ -187,6 +188,5 @@ class VectorMemoryAdapter(MemoryAdapter):
 
     def _read(self, domain: str, level: int) -> Tensor:
         """(2, K, C)."""
-        if domain not in self._domains:
-            raise UserError(f"unknown domain {domain!r}; the memory knows {', '.join(self._domains)}")
+        domain = choose_domain(domain, self._domains)
         return torch.stack([self.memory(f"{domain}_{kind}", level)[..., 0] for kind in self.KINDS])

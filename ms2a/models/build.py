@@ -10,6 +10,7 @@ from torch import nn
 
 from ms2a.engine.checkpoint import class_mismatch, read_checkpoint, without_constants
 from ms2a.errors import UserError
+from ms2a.memory.domains import choose_domain
 
 # Used in training only: a checkpoint may hold them though the config has none.
 TRAINING_PARTS = ("foreground.", "alignment.", "style.")
@@ -55,10 +56,7 @@ def check_domain(model: nn.Module, domain: str | None) -> str | None:
     Raises:
         UserError: the detector has a memory, which does not know the domain.
     """
-    known = list(getattr(model, "domains", []))
-    if domain is not None and known and domain not in known:
-        raise UserError(f"domain {domain!r} is not known to the checkpoint's memory; known: {', '.join(known)}")
-    return domain
+    return None if domain is None else choose_domain(domain, getattr(model, "domains", ()))
 
 
 def config_classes(cfg: Config) -> list[str] | None:

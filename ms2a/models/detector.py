@@ -11,6 +11,7 @@ from mmdet.models.detectors import YOLOX
 from torch import Tensor
 
 from ms2a.errors import UserError
+from ms2a.memory.domains import choose_domain
 from ms2a.models.baselines.alignment import build_alignment
 from ms2a.models.baselines.self_training import SelfTraining
 from ms2a.models.baselines.style import attach
@@ -179,11 +180,4 @@ class MS2AYOLOX(YOLOX):
     def _domains_of(self, img_metas: Sequence[dict]) -> list[str]:
         """The domain of each image: its own, or when testing the default one."""
         fallback = None if self.training else self.default_domain
-        domains = [meta.get("domain") or fallback for meta in img_metas]
-        if self.adapter and None in domains:
-            known = ", ".join(self.domains)
-            raise UserError(
-                f"an image names no domain (known: {known}); use DomainCocoDataset(domain=…) and "
-                "keep 'domain' in Collect(meta_keys=…), or set model.default_domain"
-            )
-        return domains
+        return [choose_domain(meta.get("domain"), self.domains, fallback) for meta in img_metas]

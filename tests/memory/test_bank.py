@@ -94,7 +94,7 @@ def test_unfilled_memory_is_refused_with_the_remedy():
 def test_unknown_domain_lists_the_known():
     bank = _filled_bank()
     for use in (lambda: bank("fog", 0), lambda: bank.is_filled("fog"), lambda: bank.load_prototypes("fog", _maps())):
-        with pytest.raises(UserError, match="unknown domain 'fog'; the memory bank knows s, t1"):
+        with pytest.raises(UserError, match="unknown domain 'fog'; the memory knows s, t1"):
             use()
 
 

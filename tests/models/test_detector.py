@@ -107,7 +107,7 @@ def test_domains_are_named_and_known():
     with pytest.raises(UserError, match="unknown domain 'fog'.*day, night"):
         model(**data)
     data["img_metas"][1].pop("domain")
-    with pytest.raises(UserError, match="names no domain"):
+    with pytest.raises(UserError, match="no domain is named"):
         model.train()(**data)
     assert model._batch is None  # nothing is left behind by a failed pass
 
