@@ -34,20 +34,6 @@ def read_coco(path: str | os.PathLike) -> dict[str, Any]:
         UserError: the file is missing, truncated, or not in COCO form.
     """
     coco = read_json(path, "annotation file")
-    check_coco(coco, path)
-    return coco
-
-
-def check_coco(coco: Any, path: str | os.PathLike) -> None:
-    """Checks the form of what a COCO file holds; empty ``annotations`` and ``categories`` are added where missing.
-
-    Args:
-        coco: what the file holds.
-        path: named in the error.
-
-    Raises:
-        UserError: it is not in COCO form.
-    """
     if not isinstance(coco, dict) or not isinstance(coco.get("images"), list):
         raise UserError(f"annotation file {path} is not in COCO form: expected an object with a list 'images'")
     for key in ("annotations", "categories"):
@@ -63,6 +49,7 @@ def check_coco(coco: Any, path: str | os.PathLike) -> None:
         if len(set(values)) < len(values):
             twice = next(value for value in values if values.count(value) > 1)
             raise UserError(f"annotation file {path}: {what} {twice!r} appears more than once; make it unique")
+    return coco
 
 
 def _require(entries: Sequence[Any], kinds: Mapping[str, Any], what: str, path: str | os.PathLike) -> None:

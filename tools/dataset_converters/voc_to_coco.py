@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ms2a.artefacts import provenance, write_json
-from ms2a.datasets.findings import log_findings, refuse_errors
-from ms2a.datasets.formats import read_annotations
+from ms2a.datasets.voc import voc_to_coco
 from ms2a.errors import UserError, run_main
 
 
@@ -32,9 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Writes the COCO file."""
     args = parse_args(argv)
     names = listed(args.list) if args.list else None
-    coco, findings, _ = read_annotations(args.xml, args.images, args.classes, "voc", listed=names)
-    log_findings(findings, args.xml)
-    refuse_errors(findings, args.xml)
+    coco = voc_to_coco(args.xml, args.classes, args.images, names)
     write_json({**coco, "provenance": provenance(config=f"voc_to_coco of {Path(args.xml).name}")}, args.out)
     names = [category["name"] for category in coco["categories"]]
     print(f"wrote {args.out}: {len(coco['images'])} images, {len(coco['annotations'])} annotations, classes {names}")

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ms2a.datasets.annotations import MendReport, mend_annotations
-from ms2a.datasets.check.headers import Header
 from ms2a.datasets.findings import Findings
 from ms2a.datasets.formats.shapes import Box, box_of_rotated_box
 from ms2a.datasets.pictures import Pictures
@@ -74,7 +72,8 @@ class CocoBuilder:
             name: what the file calls the picture, if it does.
             stem: name without ending, for files that name none or another one.
             annotated_in: the file.
-            stated_wh: the size that the file gives; compared with the picture's own.
+            stated_wh: width and height that the file gives, which the check of the data compares with the picture's
+                own; None: those of the upright picture.
 
         Raises:
             UserError: the picture is missing, unreadable, or annotated in two places.
@@ -84,21 +83,10 @@ class CocoBuilder:
             raise UserError(
                 f"image {found} is annotated twice, in {self._annotated_in[found]} and in {annotated_in}; leave one"
             )
-        header = self.pictures.header(found)
-        if stated_wh and tuple(stated_wh) != header.size_wh:
-            self._compare_sizes(found, tuple(stated_wh), header)
+        width, height = stated_wh or self.pictures.header(found).size_wh
         self._annotated_in[found] = annotated_in
-        self._pictures[found] = Picture(len(self._pictures) + 1, found, *header.size_wh)
+        self._pictures[found] = Picture(len(self._pictures) + 1, found, width, height)
         return self._pictures[found]
-
-    def _compare_sizes(self, name: str, stated_wh: tuple[int, int], header: Header) -> None:
-        example = "{}: {}x{} stated, {}x{} in the file".format(name, *stated_wh, *header.size_wh)
-        if stated_wh == header.stored_wh:
-            what = "rotated photos whose stated size is that of the stored pixels; boxes taken to fit the upright photo"
-            self.findings.warn(what, example, "look at the boxes drawn on one of them")
-        else:
-            remedy = "give the pictures that were annotated, or annotations of these pictures"
-            self.findings.add("error", "pictures of another size than their annotations state", example, remedy)
 
     def add_box(
         self, picture: Picture, label: str, box_xyxy: Box, ignore: bool = False, degrees: float = 0.0, shape: str = ""
@@ -135,8 +123,12 @@ class CocoBuilder:
         """Adds a region that is to be ignored for every class."""
         self._objects.append(_Object(picture.id, None, box_xyxy, True))
 
-    def flag(self, value: Any, example: str) -> bool:
-        """A flag by its value; what is neither yes nor no counts as no, which is said."""
+    def ignored(self, values: Mapping[str, Any], example: str) -> bool:
+        """Whether one of :data:`IGNORE_FLAGS` is set, by its value; neither yes nor no counts as no, which is said."""
+        flags = [self._flag(values[name], example) for name in IGNORE_FLAGS if name in values]
+        return any(flags)
+
+    def _flag(self, value: Any, example: str) -> bool:
         text = "" if value is None else str(value).strip().lower()
         if text in _YES or text in _NO:
             return text in _YES
@@ -154,7 +146,7 @@ class CocoBuilder:
         return left
 
     def build(self) -> dict[str, Any]:
-        """The COCO dictionary; boxes are clipped to their picture, empty ones dropped, which is counted.
+        """The COCO dictionary. Boxes are as they were drawn: the check of the data clips and drops.
 
         Raises:
             UserError: no object of the classes.
@@ -185,16 +177,7 @@ class CocoBuilder:
             "annotations": [{"id": number, **item} for number, item in enumerate(annotations, start=1)],
             "categories": [{"id": number, "name": name} for name, number in ids.items()],
         }
-        tell_mended(mend_annotations(coco), self.findings)
         return coco
-
-
-def tell_mended(report: MendReport, findings: Findings) -> None:
-    """Adds what :func:`~ms2a.datasets.annotations.mend_annotations` dropped and clipped."""
-    findings.warn("boxes dropped that are outside their picture, malformed or under one pixel", count=report.dropped)
-    findings.warn("boxes clipped to their picture", count=report.clipped)
-    findings.warn("boxes dropped of a picture that is not listed", count=report.orphaned)
-    findings.warn("boxes dropped of a category that is not listed", count=report.unnamed)
 
 
 def _xywh(box_xyxy: Box) -> list[float]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ms2a.datasets.formats.builder import IGNORE_FLAGS, CocoBuilder, Picture
+from ms2a.datasets.formats.builder import CocoBuilder, Picture
 from ms2a.datasets.formats.shapes import Box, box_of_ellipse, box_of_points, box_of_rotated_box
 from ms2a.datasets.formats.voc import parse_xml
 from ms2a.errors import UserError
@@ -148,7 +148,7 @@ def _shape(element: ET.Element, label: str, path: Path, builder: CocoBuilder) ->
         builder.findings.warn(f"<{element.tag}> elements left out, which enclose no object", path.name)
         return None
     attributes = {item.get("name", "").lower(): item.text for item in element.iter("attribute")}
-    ignore = any(builder.flag(attributes.get(name), path.name) for name in IGNORE_FLAGS)
+    ignore = builder.ignored(attributes, path.name)
     return _Shape(label, element.tag, box, degrees, ignore, element.get("outside") == "1")
 
 

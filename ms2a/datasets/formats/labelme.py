@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ms2a.artefacts import read_json
-from ms2a.datasets.formats.builder import IGNORE_FLAGS, CocoBuilder, Picture
+from ms2a.datasets.formats.builder import CocoBuilder, Picture
 from ms2a.datasets.formats.shapes import Box, box_of_ellipse, box_of_points
 from ms2a.errors import UserError
 
@@ -53,7 +53,7 @@ def _read_shape(shape: Any, path: Path, picture: Picture, builder: CocoBuilder) 
         builder.findings.warn(f"shapes of kind {kind!r} left out, which enclose nothing", path.name)
         return
     flags = {str(name).lower(): value for name, value in (shape.get("flags") or {}).items()}
-    ignore = any(builder.flag(flags.get(name), path.name) for name in IGNORE_FLAGS)
+    ignore = builder.ignored(flags, path.name)
     plural = (
         "" if kind == "rectangle" else {"oriented_rectangle": "rotated boxes", "mask": "masks"}.get(kind, f"{kind}s")
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ms2a.datasets.findings import Findings
-from ms2a.datasets.formats.builder import IGNORE_FLAGS, CocoBuilder
+from ms2a.datasets.formats.builder import CocoBuilder
 from ms2a.datasets.formats.shapes import Box
 from ms2a.errors import UserError
 
@@ -89,7 +89,7 @@ def _object(element: ET.Element, path: Path, builder: CocoBuilder) -> _VocObject
         raise UserError(f"XML file {path}: object {name!r} has no complete bndbox of four numbers") from None
     if not name:
         raise UserError(f"XML file {path}: an object has no name")
-    ignore = any(builder.flag(element.findtext(key), path.name) for key in IGNORE_FLAGS)
+    ignore = builder.ignored({child.tag: child.text for child in element}, path.name)
     return _VocObject(name, box, ignore, degrees)
 
 
