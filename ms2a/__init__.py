@@ -8,9 +8,12 @@ import logging
 import warnings
 from importlib.util import find_spec
 
+from ms2a import operators
 from ms2a.version import __version__
 
 __all__ = ["__version__"]
+
+operators.provide()
 
 if find_spec("mmcv") and find_spec("mmdet"):
     # mmcv 1.x announces mmcv 2.0 at every import, and mmcv and mmdet use what torch has deprecated since.

@@ -5,7 +5,7 @@ of theirs, only where the fault is present.
 """
 
 import functools
-import importlib
+import importlib.util
 import os
 import tempfile
 import time
@@ -19,14 +19,15 @@ import mmcv.parallel._functions
 import mmdet.apis.train
 import mmdet.utils.util_distribution
 import torch
-import torchvision
 from mmcv.parallel import MMDataParallel, MMDistributedDataParallel
 from mmcv.parallel.scatter_gather import scatter_kwargs
 from mmcv.runner import BaseRunner, epoch_based_runner, get_dist_info, iter_based_runner
 from mmcv.runner import checkpoint as mmcv_checkpoint
+from mmcv.runner.optimizer import default_constructor
 from mmdet.core.hook.yolox_lrupdater_hook import YOLOXLrUpdaterHook
 from torch import Tensor, nn
 
+from ms2a import operators
 from ms2a.artefacts import atomic_path
 
 # The package mmcv.ops binds the function "nms" over the module of that name.
@@ -44,6 +45,7 @@ def apply() -> None:
     build_ddp_on_the_cpu()
     keep_data_parallel_on_the_cpu()
     give_nms_a_cuda_implementation()
+    look_for_operators_without_pkgutil()
     write_checkpoints_whole()
     never_run_the_config_of_a_checkpoint()
     anneal_yolox_lr_over_no_epochs()
@@ -125,40 +127,22 @@ def keep_data_parallel_on_the_cpu() -> None:
     mmdet.utils.util_distribution.dp_factory["cpu"] = CPUDataParallel
 
 
-class NMSOperators:
-    """mmcv's compiled operators, with torchvision's NMS for tensors on a GPU.
-
-    Args:
-        operators: mmcv's extension module, compiled without CUDA.
-    """
-
-    def __init__(self, operators: types.ModuleType):
-        self._operators = operators
-
-    def nms(self, bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-        """Indices of the boxes (N, 4) x1 y1 x2 y2 that are kept, by falling score (N,).
-
-        Args:
-            bboxes: boxes in pixels.
-            scores: their scores.
-            iou_threshold: a box is dropped if its overlap with a better one is greater.
-            offset: 1 if x2 and y2 are the last pixel inside the box, else 0.
-        """
-        if not bboxes.is_cuda:
-            return self._operators.nms(bboxes, scores, iou_threshold=iou_threshold, offset=offset)
-        # With x2 + 1 and y2 + 1 widths, heights and overlaps are those that mmcv computes for offset 1.
-        shift = bboxes.new_tensor([0, 0, offset, offset])
-        return torchvision.ops.nms(bboxes + shift, scores, iou_threshold)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._operators, name)
-
-
 def give_nms_a_cuda_implementation() -> None:
     """Mmcv built without CUDA has no NMS for tensors on a GPU; soft-NMS computes on the CPU in every build."""
-    operators = mmcv_nms.ext_module
-    if operators.get_compiling_cuda_version() == "not available":
-        mmcv_nms.ext_module = NMSOperators(operators)
+    extension = mmcv_nms.ext_module
+    if extension.get_compiling_cuda_version() == "not available":
+        compiled = extension.nms
+
+        @functools.wraps(compiled)
+        def nms(bboxes: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            return (operators.nms if bboxes.is_cuda else compiled)(bboxes, *args, **kwargs)
+
+        extension.nms = nms
+
+
+def look_for_operators_without_pkgutil() -> None:
+    """Mmcv's optimizer constructor asks ``pkgutil.find_loader`` for the operators, which Python 3.14 removed."""
+    default_constructor.check_ops_exist = lambda: importlib.util.find_spec("mmcv._ext") is not None
 
 
 def write_checkpoints_whole() -> None:
