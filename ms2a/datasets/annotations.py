@@ -15,14 +15,14 @@ NUMBER, ID = int | float, int | float | str
 _EXPECTED = {NUMBER: "a number above 0", ID: "a number or a text", str: "a text"}
 # List of the file → what an entry is called, and its required keys with the types of their values.
 _REQUIRED = {
-    "images": ("image", {"id": ID, "file_name": str, "width": NUMBER, "height": NUMBER}),
+    "images": ("image", {"id": ID, "file_name": str}),
     "annotations": ("annotation", {"image_id": ID, "category_id": ID}),
     "categories": ("category", {"id": ID, "name": str}),
 }
 
 
 def read_coco(path: str | os.PathLike) -> dict[str, Any]:
-    """Reads a COCO detection file; ``annotations`` may be absent.
+    """Reads a COCO detection file; ``annotations`` may be absent, and the sizes of images.
 
     Args:
         path: the JSON file.
@@ -41,6 +41,8 @@ def read_coco(path: str | os.PathLike) -> dict[str, Any]:
             raise UserError(f"annotation file {path} is not in COCO form: '{key}' should be a list")
     for key, (what, kinds) in _REQUIRED.items():
         _require(coco[key], kinds, what, path)
+    stated = [image for image in coco["images"] if image.get("width") and image.get("height")]
+    _require(stated, {"width": NUMBER, "height": NUMBER}, "image", path)
     for what, values in (
         ("image id", [image["id"] for image in coco["images"]]),
         ("category name", [category["name"] for category in coco["categories"]]),
@@ -117,8 +119,8 @@ def mend_annotations(coco: dict[str, Any]) -> MendReport:
     """Makes annotations fit for mmdet and COCO evaluation, in place.
 
     Boxes are clipped to their image; empty ones, and those of images or categories that are not listed, are dropped;
-    ``area`` and ``iscrowd``, which box-only files may lack, are filled in; missing, repeated or zero ids are renumbered
-    (COCO evaluation takes id 0 for "unmatched").
+    ``area`` and ``iscrowd``, which box-only files may lack, are filled in; missing, repeated, zero or text ids are
+    renumbered (COCO evaluation takes id 0 for "unmatched", and keeps ids in arrays of numbers).
 
     Args:
         coco: dictionary as from :func:`read_coco`.
@@ -154,7 +156,7 @@ def mend_annotations(coco: dict[str, Any]) -> MendReport:
         kept.append(annotation)
     coco["annotations"] = kept
     ids = [annotation.get("id", 0) for annotation in kept]
-    if 0 in ids or len(set(ids)) < len(ids):
+    if not all(type(value) is int and value for value in ids) or len(set(ids)) < len(ids):
         report.renumbered = True
         for number, annotation in enumerate(kept, start=1):
             annotation["id"] = number

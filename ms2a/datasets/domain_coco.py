@@ -13,30 +13,31 @@ import mmcv
 import numpy as np
 from mmdet.datasets import DATASETS, CocoDataset
 
-from ms2a.datasets.annotations import mend_annotations, order_categories, read_coco
+from ms2a.datasets.annotations import order_categories, read_coco
+from ms2a.datasets.check.sets import Options, check_set
 from ms2a.datasets.fewshot import draw_subset
+from ms2a.datasets.findings import log_findings, refuse_errors
 from ms2a.datasets.sample import Sample
 from ms2a.errors import UserError
 
 logger = logging.getLogger("mmdet")
-
-PROBED_IMAGES = 10
-"""How many listed images are looked for on disk before the image folder is declared wrong."""
 
 
 @DATASETS.register_module()
 class DomainCocoDataset(CocoDataset):
     """mmdet's COCO data set with ``results["domain"]``; box-only annotations are enough.
 
-    Annotations are mended while loading (see :func:`ms2a.datasets.annotations.mend_annotations`), for training and
-    evaluation alike. Label i is ``classes[i]`` whatever the order of the file. In training an unreadable image is
-    skipped with a warning and another is drawn in its place.
+    Annotations and the pictures' headers are checked while loading (see :func:`ms2a.datasets.check.sets.check_set`), for
+    training and evaluation alike: what can be mended is mended, the rest is refused. Label i is ``classes[i]`` whatever
+    the order of the file. In training an unreadable image is skipped with a warning and another is drawn in its place.
 
     Args:
         domain: name of the image distribution; it selects the memory that the detector reads.
         strict: stop at an unreadable training image instead of skipping it.
         num_images: use at most so many annotated images, see :func:`ms2a.datasets.fewshot.draw_subset`; None: all.
         split_seed: which draw of them.
+        boxes_of: see :class:`ms2a.datasets.check.sets.Options`.
+        box_form: see :class:`ms2a.datasets.check.sets.Options`.
         **kwargs: as in :class:`mmdet.datasets.CocoDataset`.
 
     Raises:
@@ -51,12 +52,17 @@ class DomainCocoDataset(CocoDataset):
         strict: bool = False,
         num_images: int | None = None,
         split_seed: int = 0,
+        boxes_of: str | None = None,
+        box_form: str | None = None,
         **kwargs: Any,
     ) -> None:
         self.domain = domain
         self.strict = strict
         self.num_images = num_images
         self.split_seed = split_seed
+        steps = kwargs.get("pipeline") or (args[1] if len(args) > 1 else ())
+        self._bit_depth = next((step["bit_depth"] for step in steps if step.get("bit_depth")), None)
+        self._answers = dict(boxes_of=boxes_of, box_form=box_form)
         self._unreadable: set[int] = set()
         super().__init__(*args, **kwargs)
         self._check_images()
@@ -77,14 +83,15 @@ class DomainCocoDataset(CocoDataset):
         if not coco["images"]:
             raise UserError(f"annotation file {ann_file} lists no images")
         reordered = order_categories(coco, self.CLASSES, ann_file)
-        mended = mend_annotations(coco)
-        if mended.warning():
-            logger.warning("%s: %s", ann_file, mended.warning())
+        options = dict(is_test=self.test_mode, needs_boxes=False, bit_depth=self._bit_depth, **self._answers)
+        checked = check_set(coco, self.img_prefix or "", Options(classes=self.CLASSES, **options), ann_file)
+        log_findings([finding for finding in checked.findings if finding.severity != "error"], ann_file)
+        refuse_errors(checked.findings, ann_file)
         if self.num_images is not None:
             coco = draw_subset(coco, self.CLASSES, self.num_images, self.split_seed)
         # pycocotools reads files only, and prints as it does.
         with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
-            if mended or reordered or self.num_images is not None:
+            if checked.changed or reordered or self.num_images is not None:
                 ann_file = osp.join(folder, osp.basename(ann_file))
                 with open(ann_file, "w", encoding="utf-8") as file:
                     json.dump(coco, file)
@@ -94,17 +101,12 @@ class DomainCocoDataset(CocoDataset):
         if not len(self):
             raise UserError(
                 f"annotation file {self.ann_file} has no usable image: none of its {len(self.coco.imgs)} images has a "
-                f"box of the classes {list(self.CLASSES)} and is at least 32 pixels high and wide"
+                f"box of the classes {list(self.CLASSES)}"
             )
-        if not self.coco.getAnnIds(catIds=self.cat_ids):
-            logger.warning("%s has no box of the classes %s", self.ann_file, list(self.CLASSES))
-        if self.img_prefix and not osp.isdir(self.img_prefix):
-            raise UserError(f"image folder {self.img_prefix} of {self.ann_file} does not exist; set img_prefix")
-        probed = [self._image_path(index) for index in range(min(len(self), PROBED_IMAGES))]
-        if not any(map(osp.exists, probed)):
-            raise UserError(
-                f"image {probed[0]} of {self.ann_file} does not exist, nor do the next ones; set img_prefix"
-            )
+
+    def _filter_imgs(self, min_size: int = 1) -> list[int]:
+        """As in mmdet, but small pictures are trained on: they are enlarged like all others."""
+        return super()._filter_imgs(min_size)
 
     def _image_path(self, index: int) -> str:
         return osp.join(self.img_prefix or "", self.data_infos[index]["filename"])

@@ -1,1 +1,1 @@
-"""One check of a set of annotated pictures, before anything reads the set."""
+"""One check of a set of pictures, annotated or not, before anything reads the set."""

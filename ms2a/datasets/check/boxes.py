@@ -1,0 +1,153 @@
+"""Boxes as tools write them, brought to left, top, width, height in their picture."""
+
+import math
+from typing import Any
+
+from pycocotools import mask
+
+from ms2a.datasets.annotations import mend_annotations
+from ms2a.datasets.check.working import CORNERS, SIZES, Working
+
+NUMBER = int | float
+ROUNDING = 1.0
+"""Pixels by which a tool that rounds may miss the edge of a picture."""
+THROUGHOUT = 0.3
+"""Share of boxes that leave their picture from which on boxes are taken for something else; of corners, centred boxes
+leave in one case of two."""
+
+
+def check_forms(data: Working) -> None:
+    """Makes upright boxes of polygons, of rotated boxes, of boxes drawn from another corner, and of stated corners."""
+    for annotation in data.coco["annotations"]:
+        if not is_box(annotation.get("bbox")) and annotation.get("segmentation"):
+            box = box_of_segmentation(annotation["segmentation"])
+            if box is not None:
+                annotation["bbox"] = box
+                data.changed = True
+                data.findings.note("objects drawn as polygons or masks; the box around each is taken")
+    if data.box_form == CORNERS:
+        _convert_corners(data)
+    for annotation in data.coco["annotations"]:
+        if is_box(annotation.get("bbox")):
+            _order_and_enclose(data, annotation)
+
+
+def is_box(box: Any) -> bool:
+    """Whether a value is a list of four finite numbers."""
+    return (
+        isinstance(box, list | tuple)
+        and len(box) == 4
+        and all(isinstance(value, NUMBER) and math.isfinite(value) for value in box)
+    )
+
+
+def box_of_segmentation(segmentation: Any) -> list[float] | None:
+    """The box around polygons (lists of x and y in turn) or a mask in COCO's run lengths; None where malformed."""
+    try:
+        if isinstance(segmentation, dict):
+            runs = segmentation
+            if isinstance(runs["counts"], list):
+                runs = mask.frPyObjects(runs, *runs["size"])
+            return [float(value) for value in mask.toBbox(runs)]
+        polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
+        x = [float(value) for polygon in polygons for value in polygon[0::2]]
+        y = [float(value) for polygon in polygons for value in polygon[1::2]]
+        return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+
+
+def _convert_corners(data: Working) -> None:
+    for annotation in data.coco["annotations"]:
+        if is_box(annotation.get("bbox")):
+            x1, y1, x2, y2 = annotation["bbox"]
+            annotation["bbox"] = [x1, y1, x2 - x1, y2 - y1]
+            data.changed = True
+            data.findings.note("boxes read as corners x1, y1, x2, y2, as the data's description says")
+    data.settle("box_form", SIZES)
+
+
+def ask_about_corners(data: Working) -> None:
+    """Finds width and height that look like the lower right corner: they leave the picture or contradict the area."""
+    if data.box_form is not None:
+        return
+    sizes_wh = {image["id"]: (image["width"], image["height"]) for image in data.coco["images"] if _has_size(image)}
+    boxes = [
+        (annotation["bbox"], annotation.get("area"), sizes_wh[annotation["image_id"]])
+        for annotation in data.coco["annotations"]
+        if annotation["image_id"] in sizes_wh and is_box(annotation.get("bbox"))
+    ]
+    if not boxes or not all(_fits((x, y, x2 - x, y2 - y), size_wh) for (x, y, x2, y2), _, size_wh in boxes):
+        return
+    leaving = [box for box, _, size_wh in boxes if not _fits(box, size_wh)]
+    contradicted = [box for box, area, _ in boxes if _area_of_corners(box, area)]
+    said = leaving if len(leaving) >= THROUGHOUT * len(boxes) else contradicted
+    if said and (said is leaving or len(contradicted) >= THROUGHOUT * len(boxes)):
+        why = "leave their picture" if said is leaving else "contradict their 'area'"
+        what = f"boxes of {len(boxes)} that {why} as x, y, width, height, while as corners x1, y1, x2, y2 all fit"
+        remedy = "which are they? write x, y, width, height, or say 'box_form: corners' (or 'sizes' if they are right)"
+        data.findings.add("error", what, str(list(said[0])), remedy, len(said))
+
+
+def _has_size(image: dict[str, Any]) -> bool:
+    return all(isinstance(image.get(side), NUMBER) and image[side] > 0 for side in ("width", "height"))
+
+
+def _fits(box_xywh: Any, size_wh: tuple[float, float]) -> bool:
+    x, y, width, height = box_xywh
+    inside = x >= -ROUNDING and y >= -ROUNDING and x + width <= size_wh[0] + ROUNDING
+    return inside and width > 0 and height > 0 and y + height <= size_wh[1] + ROUNDING
+
+
+def fits(box_xywh: Any, size_wh: tuple[float, float]) -> bool:
+    """Whether a box lies in a picture of that width and height, to a pixel; malformed boxes lie nowhere."""
+    return is_box(box_xywh) and _fits(box_xywh, size_wh)
+
+
+def _area_of_corners(box: Any, area: Any) -> bool:
+    x, y, third, fourth = box
+    if not isinstance(area, NUMBER) or area <= 0:
+        return False
+    as_corners = (third - x) * (fourth - y)
+    return math.isclose(area, as_corners, rel_tol=0.02) and not math.isclose(area, third * fourth, rel_tol=0.1)
+
+
+def _order_and_enclose(data: Working, annotation: dict[str, Any]) -> None:
+    x, y, width, height = annotation["bbox"]
+    if width < 0 or height < 0:
+        x, y, width, height = min(x, x + width), min(y, y + height), abs(width), abs(height)
+        data.findings.note("boxes drawn from another corner than the upper left, put in order", str(annotation["bbox"]))
+        annotation["bbox"] = [x, y, width, height]
+        data.changed = True
+    attributes = annotation.get("attributes")
+    degrees = attributes.get("rotation") if isinstance(attributes, dict) else None
+    if isinstance(degrees, NUMBER) and degrees % 180:
+        annotation["bbox"] = enclosing_box((x, y, width, height), degrees)
+        # The next reader must not turn the box once more.
+        annotation["attributes"] = {**attributes, "rotation": 0}
+        annotation.pop("area", None)
+        data.findings.note("rotated boxes; the upright box around each is taken", f"{degrees:g} degrees")
+        data.changed = True
+
+
+def enclosing_box(box_xywh: tuple[float, float, float, float], degrees: float) -> list[float]:
+    """The upright box around a box that is turned about its centre."""
+    x, y, width, height = box_xywh
+    cosine, sine = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
+    new_width, new_height = width * cosine + height * sine, width * sine + height * cosine
+    return [x + (width - new_width) / 2, y + (height - new_height) / 2, new_width, new_height]
+
+
+def mend_boxes(data: Working) -> None:
+    """Clips, drops, completes and renumbers (see :func:`~ms2a.datasets.annotations.mend_annotations`)."""
+    report = mend_annotations(data.coco)
+    data.changed |= bool(report)
+    findings = data.findings
+    findings.warn("boxes dropped: outside their picture, malformed or under one pixel", count=report.dropped)
+    findings.warn("boxes clipped to their picture", count=report.clipped)
+    findings.warn("boxes dropped: of a picture that is not listed", count=report.orphaned)
+    findings.warn("boxes dropped: of a category that is not listed", count=report.unnamed)
+    if report.renumbered:
+        findings.note("annotation ids renumbered: texts, zeros or repeated", count=len(data.coco["annotations"]))
+    data.dropped = report.dropped + report.orphaned + report.unnamed
+    data.clipped = report.clipped

@@ -1,0 +1,99 @@
+"""What was once read of a picture, kept for as long as the file has its size and time."""
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "MS2A_CACHE"
+"""Environment variable that names the folder of the cache; empty for none."""
+BLOCK = 1 << 20  # bytes
+
+
+def default_folder() -> Path | None:
+    """The cache's folder: ``MS2A_CACHE``, else ``ms2a`` in the user's folder for caches."""
+    if VARIABLE in os.environ:
+        return Path(os.environ[VARIABLE]) if os.environ[VARIABLE] else None
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ms2a"
+
+
+class PictureCache:
+    """Facts about picture files, each of JSON's types; a file of another size or time has none.
+
+    A cache that can't be opened or written is done without: every fact is then found anew.
+
+    Args:
+        folder: where it lies; None: nowhere.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._database: sqlite3.Connection | None = None
+        if folder is None:
+            return
+        with contextlib.suppress(OSError, sqlite3.Error):
+            folder.mkdir(parents=True, exist_ok=True)
+            database = sqlite3.connect(folder / "pictures.sqlite", timeout=10)
+            columns = "path, kind, size, time, fact, PRIMARY KEY (path, kind)"
+            database.execute(f"CREATE TABLE IF NOT EXISTS facts ({columns}) WITHOUT ROWID")
+            self._database = database
+
+    def __enter__(self) -> "PictureCache":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.commit()
+            self._database.close()
+
+    def fact(self, path: Path, kind: str, find: Callable[[Path], Any]) -> Any:
+        """What is known about a file, found out if need be.
+
+        Args:
+            path: the file.
+            kind: name of the fact.
+            find: finds the fact out; what it returns becomes lists, numbers and texts. None is not kept.
+
+        Returns:
+            The fact; None where there is no such file.
+        """
+        try:
+            state = path.stat()
+        except (OSError, ValueError):
+            return None
+        key = (os.path.abspath(path), kind)
+        row = self._query("SELECT size, time, fact FROM facts WHERE path = ? AND kind = ?", key)
+        if row and row[:2] == (state.st_size, state.st_mtime_ns):
+            return json.loads(row[2])
+        fact = find(path)
+        if fact is not None:
+            self._query("REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", (*key, *_stamp(state), json.dumps(fact)))
+        return fact
+
+    def _query(self, statement: str, values: tuple) -> tuple | None:
+        if self._database is None:
+            return None
+        try:
+            return self._database.execute(statement, values).fetchone()
+        except sqlite3.Error:
+            return None
+
+
+def _stamp(state: os.stat_result) -> tuple[int, int]:
+    return state.st_size, state.st_mtime_ns
+
+
+def digest(path: Path) -> str | None:
+    """A fingerprint of a file's bytes; None where it can't be read."""
+    found = hashlib.blake2b(digest_size=16)
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(BLOCK):
+                found.update(block)
+    except OSError:
+        return None
+    return found.hexdigest()

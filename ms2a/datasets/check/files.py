@@ -1,0 +1,105 @@
+"""Finds the files of a set, reads their headers, and tells equal files."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ms2a.datasets.check.cache import PictureCache, digest
+from ms2a.datasets.check.headers import Header, read_header
+from ms2a.datasets.check.working import Working
+from ms2a.errors import UserError
+
+
+def read_headers(data: Working, cache: PictureCache) -> None:
+    """Reads the header of every picture; a name that leads nowhere is looked for by its last part."""
+    if data.folder is None:
+        return
+    if not data.folder.is_dir() and str(data.folder):
+        data.findings.add(
+            "error", "image folder that does not exist", str(data.folder), f"set {data.options.folder_option}"
+        )
+        return
+    lost, unreadable = [], []
+    for image in tqdm(data.coco["images"], desc="looking at pictures", unit="picture", leave=False, delay=2):
+        if "\0" in image["file_name"]:
+            lost.append(image)
+            continue
+        path = data.path(image)
+        header = header_of(path, cache)
+        if header:
+            data.headers[image["id"]] = header
+        else:
+            (unreadable if path.is_file() else lost).append(image)
+    lost = [image for image in lost if not _find_again(data, image, cache)]
+    remedy = f"set {data.options.folder_option}, now {data.folder}, to the folder that the names start from"
+    _tell_missing(data, [image["file_name"] for image in lost], "do not exist", remedy)
+    _tell_missing(data, [image["file_name"] for image in unreadable], "cannot be read", "they may be damaged or empty")
+    data.missing = len(lost) + len(unreadable)
+
+
+def header_of(path: Path, cache: PictureCache) -> Header | None:
+    """A picture's header, from the cache if it is there."""
+    fact = cache.fact(path, "header", read_header)
+    return Header(tuple(fact[0]), *fact[1:]) if fact else None
+
+
+def _find_again(data: Working, image: dict, cache: PictureCache) -> bool:
+    try:
+        name = data.pictures.find(image["file_name"]) if data.pictures else None
+    except UserError:  # the folder has no picture at all
+        return False
+    header = header_of(data.folder / name, cache) if name else None
+    if header is None:
+        return False
+    data.headers[image["id"]] = header
+    image["file_name"] = name
+    data.changed = True
+    return True
+
+
+def _tell_missing(data: Working, names: list[str], what: str, remedy: str) -> None:
+    if not names:
+        return
+    everything = len(names) == len(data.coco["images"])
+    if everything or data.options.is_test:
+        more = "" if everything else ", and a test needs all of its pictures"
+        data.findings.add("error", f"pictures that {what}{more}", names[0], remedy, len(names))
+    else:
+        data.findings.warn(f"pictures that {what} and are passed over in training", names[0], remedy, len(names))
+
+
+def equal_files(paths: Iterable[Path], cache: PictureCache) -> list[list[Path]]:
+    """Groups of files with the same bytes, each of two paths or more, in the order given.
+
+    Only files of the same size are read.
+    """
+    by_size = defaultdict(list)
+    for path in dict.fromkeys(paths):
+        try:
+            by_size[os.stat(path).st_size].append(path)
+        except (OSError, ValueError):
+            continue
+    groups = defaultdict(list)
+    for size, same_size in by_size.items():
+        for path in same_size if len(same_size) > 1 else ():
+            content = cache.fact(path, "digest", digest)
+            if content:
+                groups[size, content].append(path)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def check_copies(data: Working, cache: PictureCache) -> None:
+    """Warns of files that are copies of each other."""
+    if data.folder is None:
+        return
+    names = {data.path(image): image["file_name"] for image in data.coco["images"] if image["id"] in data.headers}
+    groups = equal_files(names, cache)
+    data.copies = sum(len(group) - 1 for group in groups)
+    if groups:
+        one, other = (names[path] for path in groups[0][:2])
+        remedy = "they count several times; leave one of each"
+        what = "pictures that are copies of another one of the set, byte for byte"
+        data.findings.warn(what, f"{other} is {one}", remedy, data.copies)

@@ -1,0 +1,65 @@
+"""Crowd, difficult and ignore: read by value, with one meaning everywhere."""
+
+import math
+from typing import Any
+
+from ms2a.datasets.check.working import Working
+
+YES = {"true", "yes", "y", "on"}
+NO = {"", "false", "no", "n", "off", "none", "null", "unspecified", "unknown"}
+
+
+def read_flag(value: Any) -> bool | None:
+    """Reads a flag as annotation tools write flags.
+
+    Args:
+        value: a number, a truth value, a text such as ``"1"``, ``"False"``, ``"0.0"``, ``"Unspecified"``, or None.
+
+    Returns:
+        Whether the flag is set, or None where the value is neither yes nor no.
+    """
+    text = "" if value is None else str(value).strip().lower()
+    if text in YES or text in NO:
+        return text in YES
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return None if math.isnan(number) else number != 0
+
+
+def check_flags(data: Working) -> None:
+    """Makes ``iscrowd`` 0 or 1, and of ``ignore`` the same: what the evaluation neither counts nor punishes."""
+    for annotation in data.coco["annotations"]:
+        if not {"iscrowd", "ignore"} & set(annotation):
+            continue
+        flags = []
+        for key in ("iscrowd", "ignore"):
+            flag = read_flag(annotation.get(key))
+            if flag is None:
+                what = f"values of '{key}' that are neither yes nor no, taken for no"
+                data.findings.warn(what, repr(annotation[key]), "write 0 or 1")
+            flags.append(bool(flag))
+        if flags[1]:
+            data.findings.note("boxes with 'ignore', regions that are neither counted nor punished, like crowds")
+        changed = annotation.pop("ignore", None) is not None or annotation.get("iscrowd") != int(any(flags))
+        annotation["iscrowd"] = int(any(flags))
+        data.changed |= changed
+
+
+def check_ignored(data: Working) -> None:
+    """Refuses a set, and warns of a class, with nothing but boxes to be ignored."""
+    all_of: dict[str, int] = {}
+    for annotation in data.annotations_of_classes():
+        name = data.names_by_id[annotation["category_id"]]
+        all_of[name] = all_of.get(name, 0) + 1
+    counted = data.boxes_by_class()
+    ignored = {name: count for name, count in all_of.items() if not counted[name]}
+    if ignored and not any(counted.values()):
+        what = "boxes, all of them crowd, difficult or ignored, so that nothing is left to be found"
+        severity = "error" if data.options.needs_boxes else "warning"
+        remedy = "set 'iscrowd', 'ignore' or 'difficult' to 0"
+        data.findings.add(severity, what, remedy=remedy, count=sum(ignored.values()))
+        return
+    for name, count in ignored.items():
+        data.findings.warn(f"boxes of {name!r}, all of them crowd, difficult or ignored", count=count)
