@@ -27,7 +27,7 @@ logger = logging.getLogger("mmdet")
 class DomainCocoDataset(CocoDataset):
     """mmdet's COCO data set with ``results["domain"]``; box-only annotations are enough.
 
-    Annotations and the pictures' headers are checked while loading (see :func:`ms2a.datasets.check.sets.check_set`), for
+    Annotations and the pictures' headers are checked while loading (:func:`~ms2a.datasets.check.sets.check_set`), for
     training and evaluation alike: what can be mended is mended, the rest is refused. Label i is ``classes[i]`` whatever
     the order of the file. In training an unreadable image is skipped with a warning and another is drawn in its place.
 
