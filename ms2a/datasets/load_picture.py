@@ -1,0 +1,88 @@
+"""Reading a picture as the network, and every drawing, is to see it: upright, three channels, 8 bits."""
+
+import os
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+from mmdet.datasets import PIPELINES
+from mmdet.datasets.pipelines import LoadImageFromFile
+
+from ms2a.errors import UserError
+
+COLOUR = "color"
+DEEP_COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+"""OpenCV's flags for three channels of the bits that a file has; like mmcv's "color" it turns pictures by their tag."""
+
+
+def check_bit_depth(bit_depth: int | None) -> int | None:
+    """Returns a number of significant bits if it can be one.
+
+    Raises:
+        UserError: it is neither None nor a whole number from 8 to 16.
+    """
+    if bit_depth is not None and (type(bit_depth) is not int or not 8 <= bit_depth <= 16):
+        raise UserError(f"bit_depth is {bit_depth!r}, expected a whole number from 8 to 16")
+    return bit_depth
+
+
+def to_8_bits(image: np.ndarray, bit_depth: int) -> np.ndarray:
+    """Scales a picture of 16 bits, of which only the lower ``bit_depth`` are used, to 8 bits; others stay.
+
+    The scale is the same for every picture: a stretch of each would hide how bright it is.
+
+    Args:
+        image: uint16 or uint8, any shape.
+        bit_depth: 8–16; larger values become white.
+
+    Returns:
+        uint8 of the same shape.
+
+    Raises:
+        UserError: pixels are neither 8 nor 16 bits.
+    """
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype != np.uint16:
+        raise UserError(f"a picture's pixels are {image.dtype}, expected 8 or 16 bits; save it anew")
+    return np.minimum(image >> (bit_depth - 8), 255).astype(np.uint8)
+
+
+def read_picture(path: str | os.PathLike, bit_depth: int | None = None) -> np.ndarray | None:
+    """Reads a picture.
+
+    Args:
+        path: the file.
+        bit_depth: significant bits of 16-bit pictures, see :func:`to_8_bits`; None: all 16.
+
+    Returns:
+        (H, W, 3) uint8, BGR, turned upright by its rotation tag; None where the file is damaged.
+    """
+    if bit_depth is None:
+        return mmcv.imread(str(path))
+    image = mmcv.imread(str(path), flag=DEEP_COLOUR)
+    return None if image is None else to_8_bits(image, bit_depth)
+
+
+@PIPELINES.register_module()
+class LoadPicture(LoadImageFromFile):
+    """mmdet's ``LoadImageFromFile`` for pictures of 8 bits, and of 16 of which some are used.
+
+    Args:
+        bit_depth: significant bits of 16-bit pictures, see :func:`to_8_bits`; None: all 16.
+
+    Raises:
+        UserError: the number cannot be one of bits.
+    """
+
+    def __init__(self, bit_depth: int | None = None) -> None:
+        self.bit_depth = check_bit_depth(bit_depth)
+        super().__init__(color_type=COLOUR if bit_depth is None else DEEP_COLOUR)
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Adds what ``LoadImageFromFile`` adds."""
+        results = super().__call__(results)
+        if self.bit_depth is not None:
+            results["img"] = to_8_bits(results["img"], self.bit_depth)
+        return results
