@@ -2,7 +2,6 @@
 # make test   sets up .venv and runs the tests
 # make bench  sets up .venv and measures what the docs claim of speed and memory
 PYTHON_ENV := .venv/bin/python
-DEMO := configs/yolox/yolox_fs_n_128x320_indus_synth_t1_10_pretrain_mom_ft.py
 
 .PHONY: demo test test-slow bench lint setup
 
@@ -10,7 +9,7 @@ setup:
 	@tools/setup_env.sh test dev
 
 demo: setup
-	$(PYTHON_ENV) tools/run_pipeline.py $(DEMO) --work-dir work_dirs/demo
+	$(PYTHON_ENV) -m ms2a.cli demo
 
 test: setup
 	$(PYTHON_ENV) -m pytest

@@ -35,6 +35,7 @@ setup(
     # The recipes travel as data files: they are read by path, see ms2a.config.CONFIGS.
     package_dir={"ms2a.configs": "configs"},
     package_data={"ms2a.configs": ["**/*.py", "**/*.yaml"]},
+    entry_points={"console_scripts": ["ms2a = ms2a.cli:main"]},
     install_requires=requirements("runtime"),
     extras_require=extras,
 )

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from benchmarks.compare import parse_args, report, time_in_turn
 from benchmarks.detectors import PLAIN, random_detector
 from ms2a.benchmark.indus_synth import Sizes, make_benchmark
+from ms2a.defaults import MAX_SAMPLES, NORM, UNIFORM
 from ms2a.memory.clustering import cluster_maps
-from ms2a.memory.sampling import NORM, UNIFORM, ChannelMapSample, row_weights
+from ms2a.memory.sampling import ChannelMapSample, row_weights
 from ms2a.memory.shared_rows import SharedRows
-from ms2a.storage.extract import DEFAULT_MAX_SAMPLES
 
 CHANNELS, BATCH = 128, 8
 ITERATIONS = 2  # from the start that k-means++ gives
@@ -50,7 +50,7 @@ def neck_maps(num_images: int) -> list[Tensor]:
 
 def draw(rows: Tensor, level: int, by: str) -> tuple[Tensor, Tensor | None]:
     """The sample that extraction would draw, and its weights."""
-    sample = ChannelMapSample(DEFAULT_MAX_SAMPLES, 0, level, by)
+    sample = ChannelMapSample(MAX_SAMPLES, 0, level, by)
     for number, maps in enumerate(rows.split(CHANNELS)):
         sample.add([str(number)], maps[None])
     return sample.rows(), row_weights(sample.rows(), sample.threshold) if by == NORM else None

@@ -22,9 +22,9 @@ from benchmarks.compare import calls_and_seconds, parse_args, print_profile, rep
 from benchmarks.detectors import PLAIN, random_detector
 from benchmarks.images import make_pictures
 from ms2a.datasets.image_folder import ImageFolderDataset
+from ms2a.defaults import MAX_SAMPLES, NORM, SAVE_INTERVAL
 from ms2a.engine.fast_inference import speed_up
-from ms2a.memory.sampling import NORM
-from ms2a.storage.extract import DEFAULT_MAX_SAMPLES, DEFAULT_SAVE_INTERVAL, add_maps
+from ms2a.storage.extract import add_maps
 from ms2a.storage.image_batches import Batch, ImageBatches, memory_pipeline
 from ms2a.storage.one_pass import LevelSamples, SamplingRun
 from ms2a.storage.resume import Partial
@@ -66,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 model.neck(model.backbone(batch))
 
         def extract(batches: ImageBatches, workers: int) -> None:
-            samples = {"": LevelSamples(DEFAULT_MAX_SAMPLES, 0, NORM)}
-            partial = Partial(Path(folder, ".partial.pth"), {}, DEFAULT_SAVE_INTERVAL)
+            samples = {"": LevelSamples(MAX_SAMPLES, 0, NORM)}
+            partial = Partial(Path(folder, ".partial.pth"), {}, SAVE_INTERVAL)
             add = functools.partial(add_maps, fast, None, samples)
             SamplingRun(batches, samples, strict=False).run(add, workers, CPU, partial)
 

@@ -1,34 +1,45 @@
 """MS2A: memory storage-to-adaptation for cross-domain detection with few annotations.
 
-Importing the package repairs mmcv and mmdet for current torch releases and registers the detector, losses, datasets,
-transforms and hooks in mmdet's registries. Without mmcv and mmdet only ``ms2a.memory`` and ``ms2a.adaptation`` work.
+Importing the package imports neither torch nor mmdet. ``ms2a.memory`` and ``ms2a.adaptation`` work without mmcv and
+mmdet; ``ms2a.plugin`` adds the detector, losses, datasets, transforms and hooks to mmdet's registries.
 """
 
 import logging
+import sys
 import warnings
-from importlib.util import find_spec
+from importlib import import_module
+from typing import Any
 
 from ms2a import operators
 from ms2a.version import __version__
 
 __all__ = ["__version__"]
 
+# Name → where it is; imported when it is asked for.
+_LAZY: dict[str, str] = {}
+
+# mmcv 1.x announces mmcv 2.0 at every import, and mmcv and mmdet use what torch has deprecated since.
+for _message in (
+    "On January 1, 2023, MMCV will release",
+    "torch.meshgrid: in an upcoming release",
+    "`torch.cuda.amp",
+):
+    warnings.filterwarnings("ignore", message=_message)
+# mmcv imports torch's compiler support, which warns of a CUDA compiler without a GPU; nothing is compiled here.
+logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+
 operators.provide()
 
-if find_spec("mmcv") and find_spec("mmdet"):
-    # mmcv 1.x announces mmcv 2.0 at every import, and mmcv and mmdet use what torch has deprecated since.
-    for message in (
-        "On January 1, 2023, MMCV will release",
-        "torch.meshgrid: in an upcoming release",
-        "`torch.cuda.amp",
-    ):
-        warnings.filterwarnings("ignore", message=message)
-    # mmcv imports torch's compiler support, which warns of a CUDA compiler without a GPU; nothing is compiled here.
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+# mmdet's own tools import ``ms2a`` because a config says so, and then expect its classes in their registries.
+if hasattr(sys.modules.get("mmdet"), "__version__"):
+    import_module("ms2a.plugin")
 
-    from ms2a.engine import compat
 
-    compat.apply()
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'ms2a' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
 
-    from ms2a import datasets, engine, models  # noqa: F401
-    from ms2a.models import baselines  # noqa: F401
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

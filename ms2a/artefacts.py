@@ -1,4 +1,7 @@
-"""Files that are written whole or not at all, read without running code, and say where they came from."""
+"""Files that are written whole or not at all, read without running code, and say where they came from.
+
+torch is imported by the two functions that need it: commands that read and write annotations start without it.
+"""
 
 import json
 import os
@@ -12,8 +15,6 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ms2a.errors import UserError
 from ms2a.version import __version__
@@ -73,6 +74,8 @@ def read_json(path: str | os.PathLike, what: str) -> Any:
 
 def save_torch(value: Any, path: str | os.PathLike) -> None:
     """Saves tensors and plain containers to ``path`` with ``torch.save``, whole or not at all."""
+    import torch
+
     with atomic_path(path) as temporary:
         torch.save(value, temporary)
 
@@ -88,6 +91,8 @@ def load_torch(path: str | os.PathLike, what: str, mmap: bool = False) -> Any:
     Raises:
         UserError: the file is missing, truncated, or would have to execute code to load.
     """
+    import torch
+
     if not Path(path).is_file():
         raise UserError(f"{what} {path} does not exist; check the path")
     try:
@@ -122,6 +127,8 @@ def provenance(config: str | None = None, seed: int | None = None) -> dict[str, 
 
 def _git_commit() -> str | None:
     root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():  # an installed package may lie in another repository
+        return None
     command = ["git", "-C", str(root), "rev-parse", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,6 +1,5 @@
 """Reads a configuration: file, environment, command line, references, in this order."""
 
-import argparse
 import copy
 import difflib
 import os
@@ -8,10 +7,11 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mmcv import Config, DictAction
+from mmcv import Config
 from mmdet.utils import compat_cfg, replace_cfg_vals
 
 from ms2a.errors import UserError
@@ -27,27 +27,6 @@ MAX_REFERENCE_DEPTH = 10
 # Variables of the recipes: sizes of images, and numbers with the smallest that each may be.
 SIZES = ("img_scale", "memory_img_scale")
 SMALLEST = dict(batch_size=1, test_batch_size=1, workers_per_gpu=0, max_epochs=0, num_last_epochs=0, num_prototypes=1)
-
-
-class _KeyValues(DictAction):
-    """mmcv's DictAction, with argparse's one line for a word that is no KEY=VALUE."""
-
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *args: Any) -> None:
-        try:
-            super().__call__(parser, namespace, values, *args)
-        except (ValueError, RecursionError):
-            parser.error(f"--cfg-options {' '.join(values)}: expected KEY=VALUE words with plain values")
-
-
-def add_cfg_options(parser: argparse.ArgumentParser) -> None:
-    """Gives a command line the option ``--cfg-options``, for :func:`load_config`."""
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=_KeyValues,
-        metavar="KEY=VALUE",
-        help="changes of the config, e.g. data_roots.city=/data/city runner.max_epochs=10; a list is key=a,b",
-    )
 
 
 def load_config(
@@ -153,6 +132,7 @@ def _check_spelling(cfg: Config, cfg_options: Mapping[str, Any], path: str | os.
 def _read(path: str | os.PathLike) -> Config:
     if not Path(path).expanduser().is_file():
         raise UserError(f"config {path} does not exist; check the path")
+    import_module("ms2a.plugin")  # by its name: it stands above this module, and what configs name is registered there
     search_path = list(sys.path)
     try:
         cfg = Config.fromfile(str(path))

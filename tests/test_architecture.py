@@ -8,13 +8,14 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ms2a"
 # From the ground up; rooms of one floor may import each other.
 FLOORS = [
-    {"version", "errors", "artefacts", "config", "operators"},
+    {"version", "errors", "defaults", "artefacts", "config", "operators"},
     {"memory", "adaptation"},
     {"models", "datasets", "engine"},
     {"storage", "analysis"},
     {"apis"},
     {"pipeline"},
     {"benchmark"},
+    {"cli", "plugin"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from mmdet.models import build_detector
 
+import ms2a.plugin  # noqa: F401
 from ms2a.config import load_config
 from ms2a.memory.files import write_maps
 
@@ -168,7 +169,7 @@ def make_config(
         ),
     )
     config = dict(
-        custom_imports=dict(imports=["ms2a"], allow_failed_imports=False),
+        custom_imports=dict(imports=["ms2a.plugin"], allow_failed_imports=False),
         data_roots={domain: str(data / domain) for domain in ("day", "night")},
         source_domain="day",
         target_domain="night",

@@ -1,29 +1,7 @@
-"""Says which errors cost a detector how much: duplicates, loose boxes, false alarms on the background, misses.
+"""``ms2a errors``, see ms2a/cli/errors.py."""
 
-tools/error_analysis.py ANNOTATIONS.json DETECTIONS.json [--domain NAME] [--classes NAME …], the detections as
-tools/test.py --out writes them.
-"""
-
-import argparse
-from collections.abc import Sequence
-
-from ms2a.analysis.error_analysis import analyse_errors
+from ms2a.cli.errors import main
 from ms2a.errors import run_main
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Prints one line for each kind of error."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ann_file", help="COCO annotations of a test set")
-    parser.add_argument("detections", help="COCO json that tools/test.py --out wrote")
-    parser.add_argument("--domain", help="whose detections count, if the file holds several domains'")
-    parser.add_argument("--classes", nargs="+", help="the detector's classes; default: all that are annotated")
-    args = parser.parse_args(argv)
-    whole, gains = analyse_errors(args.ann_file, args.detections, args.domain, args.classes)
-    print(f"mAP50 {whole:.1f}")
-    for kind, gain in gains.items():
-        print(f"  without each {kind}: {gain:+.1f}")
-
 
 if __name__ == "__main__":
     run_main(main)

@@ -1,49 +1,7 @@
-"""Draws a trained detector's detections on images and writes them to SAVE_DIR/detections.json."""
+"""``ms2a detect``, see ms2a/cli/detect.py."""
 
-import argparse
-from collections.abc import Sequence
-
-from ms2a.apis.inference import infer
-from ms2a.config import add_cfg_options, load_config
+from ms2a.cli.detect import main
 from ms2a.errors import run_main
-
-
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", help="config of the detector")
-    parser.add_argument("checkpoint", help="trained weights; they hold the memory")
-    parser.add_argument("save_dir", help="folder for the pictures and detections.json")
-    parser.add_argument("--img", nargs="+", default=[], help="folders, images or COCO files (default: the test set)")
-    parser.add_argument("--img_root", help="folder that the names in a COCO file start from; default: the file's")
-    parser.add_argument("--domain", help="whose memory is read (default: the target's)")
-    parser.add_argument("--score-thr", type=float, default=0.3, help="lowest score drawn (default: 0.3)")
-    parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    add_cfg_options(parser)
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Detects and draws."""
-    args = parse_args(argv)
-    summary = infer(
-        load_config(args.config, args.cfg_options),
-        args.checkpoint,
-        args.save_dir,
-        img=args.img,
-        img_root=args.img_root,
-        domain=args.domain,
-        score_thr=args.score_thr,
-        device=args.device,
-        strict=args.strict,
-    )
-    skipped = f", {summary.num_skipped} unreadable ones skipped" if summary.num_skipped else ""
-    print(
-        f"{summary.num_images} images{skipped}: {summary.num_detections} detections of score {args.score_thr:g} and "
-        f"better drawn; {args.save_dir}/detections.json holds all"
-    )
-
 
 if __name__ == "__main__":
     run_main(main)

@@ -1,6 +1,6 @@
 """Start-up, logging and checkpoints: the same for every recipe."""
 
-custom_imports = dict(imports=["ms2a"], allow_failed_imports=False)
+custom_imports = dict(imports=["ms2a.plugin"], allow_failed_imports=False)
 
 # A run writes to work_dirs/<config name>/ unless --work-dir says otherwise. Every epoch is saved, so that a killed run
 # loses one epoch at most; latest.pth points at the newest.

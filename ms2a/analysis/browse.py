@@ -1,16 +1,23 @@
 """What the network is fed in training: the images that reach the backbone, with their boxes."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from mmcv import Config
 from mmdet.apis import set_random_seed
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.models import build_detector
 from torch import Tensor, nn
+from tqdm import tqdm
 
+from ms2a.analysis.batches import draw_training_image
+from ms2a.artefacts import atomic_path
 from ms2a.models.foreground import foreground_mask
 
 STRIDE = 32
@@ -72,6 +79,34 @@ def network_inputs(cfg: Config, seed: int = 0) -> Iterator[NetworkInput]:
         if hasattr(model, "_random_resize"):
             model._input_size = model._random_resize(torch.device("cpu"))
         yield from _one_batch(model, {key: batch[key].data[0] for key in KEYS}, dataset.CLASSES)
+
+
+def draw_inputs(cfg: Config, folder: str | os.PathLike, count: int, seed: int = 0) -> int:
+    """Draws the first training images with their boxes to ``folder/NNNN_<domain>.jpg``.
+
+    Args:
+        cfg: the configuration, as from :func:`ms2a.config.load_config`.
+        folder: where the pictures go.
+        count: how many at most; an epoch may have fewer.
+        seed: see :func:`network_inputs`.
+
+    Returns:
+        how many were drawn.
+    """
+    number = 0
+    items = tqdm(islice(network_inputs(cfg, seed), count), total=count, desc="images", unit="image")
+    for number, item in enumerate(items, start=1):
+        with atomic_path(Path(folder, f"{number - 1:04d}_{item.domain or 'image'}.jpg")) as path:
+            cv2.imwrite(str(path), _drawn(item))
+    return number
+
+
+def _drawn(item: NetworkInput) -> np.ndarray:
+    image = item.image.round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
+    height, width = image.shape[:2]
+    caption = f"{item.domain or 'no domain'}  {width} x {height}  {item.name}"
+    mask = None if item.mask is None else item.mask.numpy()
+    return draw_training_image(image, item.boxes_xyxy.numpy(), item.labels.tolist(), item.classes, caption, mask)
 
 
 def _stop(_: nn.Module, inputs: tuple[Tensor]) -> None:

@@ -15,8 +15,8 @@ from mmcv import Config
 
 from ms2a.artefacts import read_json, write_text
 from ms2a.config import load_config
+from ms2a.defaults import KINDS
 from ms2a.errors import UserError
-from ms2a.memory.files import KINDS
 from ms2a.pipeline.runner import ROOT, Step
 from ms2a.pipeline.stages import (
     BASE,

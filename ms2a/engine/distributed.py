@@ -9,9 +9,8 @@ import torch
 import torch.distributed as dist
 from mmcv.runner import get_dist_info
 
+from ms2a.defaults import LAUNCHERS
 from ms2a.errors import UserError
-
-LAUNCHERS = ("none", "pytorch", "slurm")
 
 
 def choose_device(name: str | None = None) -> torch.device:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ms2a.defaults import CLUSTER_ITERATIONS
 from ms2a.errors import UserError
 from ms2a.memory.shared_rows import SharedRows
 
-DEFAULT_ITERATIONS = 25
 # Stop when an iteration lowers the inertia by less than this share of it.
 _TOLERANCE = 1e-5
 # The start: k-means++ and a few iterations over this many rows a centroid.
@@ -40,7 +40,7 @@ def cluster_maps(
     rows: Tensor,
     n_clusters: int,
     seed: int,
-    n_iter: int = DEFAULT_ITERATIONS,
+    n_iter: int = CLUSTER_ITERATIONS,
     device: str = "cpu",
     progress: str | None = None,
     weights: Tensor | None = None,

@@ -28,8 +28,6 @@ _NUMPY_PARTS = [
     *(type(np.dtype(kind)) for kind in ("float16", "float32", "float64")),
 ]
 
-# What a prototype is → the endings of the files' names.
-KINDS = {"map": ("",), "vector": ("_foreground", "_background"), "style": ("_style",), "colour": ("_colour",)}
 # As many as are looked at in one go.
 ROWS_AT_ONCE = 4096
 

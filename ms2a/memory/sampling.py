@@ -9,10 +9,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ms2a.defaults import NORM, UNIFORM
 from ms2a.errors import UserError
 from ms2a.memory.files import ROWS_AT_ONCE
 
-UNIFORM, NORM = "uniform", "norm"
 _GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 _SMALLEST_NORM = 1e-12
 

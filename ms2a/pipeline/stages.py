@@ -10,8 +10,8 @@ from mmcv import Config
 
 from ms2a.artefacts import write_text
 from ms2a.config import load_config
+from ms2a.defaults import KINDS
 from ms2a.errors import UserError
-from ms2a.memory.files import KINDS
 from ms2a.pipeline.runner import ROOT, Step
 
 BASE, SOURCE_TRAINING, TARGET_TRAINING = "base", "source_training", "target_training"

@@ -8,11 +8,12 @@ import faiss
 from mmcv.runner import get_dist_info
 
 from ms2a.artefacts import provenance
+from ms2a.defaults import CLUSTER_ITERATIONS, NORM
 from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.errors import UserError
-from ms2a.memory.clustering import DEFAULT_ITERATIONS, cluster_maps
+from ms2a.memory.clustering import cluster_maps
 from ms2a.memory.files import features_path, prototypes_path, read_features, write_maps
-from ms2a.memory.sampling import NORM, row_weights
+from ms2a.memory.sampling import row_weights
 
 
 def cluster_domains(
@@ -21,7 +22,7 @@ def cluster_domains(
     n_clusters: int,
     out_path: str | os.PathLike | None = None,
     seed: int = 0,
-    n_iter: int = DEFAULT_ITERATIONS,
+    n_iter: int = CLUSTER_ITERATIONS,
     device: str | None = None,
     launcher: str = "none",
 ) -> list[Path]:

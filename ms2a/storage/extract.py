@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from ms2a.artefacts import provenance
 from ms2a.datasets.image_folder import ImageFolderDataset
+from ms2a.defaults import KINDS, MAX_SAMPLES, NORM, SAVE_INTERVAL
 from ms2a.engine.distributed import check_in_first_process, choose_device, init_distributed
 from ms2a.engine.fast_inference import speed_up
 from ms2a.errors import UserError
-from ms2a.memory.files import KINDS, features_path
-from ms2a.memory.sampling import NORM
+from ms2a.memory.files import features_path
 from ms2a.models import foreground_mask
 from ms2a.models.baselines.style import STYLE_LAYERS, channel_statistics
 from ms2a.models.build import build_model
@@ -27,10 +27,6 @@ from ms2a.storage.image_batches import ImageBatches, memory_pipeline
 from ms2a.storage.one_pass import LevelSamples, SamplingRun
 from ms2a.storage.resume import Partial, file_identity, warn
 
-# Enough for K = 100 prototypes of 256 rows each.
-DEFAULT_MAX_SAMPLES = 256 * 100
-# Seconds between two saves of the state that an interrupted run goes on from.
-DEFAULT_SAVE_INTERVAL = 60.0
 # For the slowest process: all meet when each has seen its images.
 LONGEST_WAIT = timedelta(days=7)
 # What a colour sample is taken of: the images as they are stored, which no detector has to see.
@@ -48,7 +44,7 @@ def extract(
     img_root: str | os.PathLike | None = None,
     dim: int | None = None,
     batch_size: int = 8,
-    max_samples: int = DEFAULT_MAX_SAMPLES,
+    max_samples: int = MAX_SAMPLES,
     seed: int = 0,
     device: str | None = None,
     workers: int = 2,
@@ -56,7 +52,7 @@ def extract(
     prototype: str = "map",
     sample_by: str = NORM,
     launcher: str = "none",
-    save_interval: float = DEFAULT_SAVE_INTERVAL,
+    save_interval: float = SAVE_INTERVAL,
 ) -> list[Path]:
     """Runs the base detector over images and writes a sample of its neck maps to ``OUT_PATH/DOMAIN.pth``.
 

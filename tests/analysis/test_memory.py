@@ -60,11 +60,11 @@ def test_the_command_draws_prototypes_and_attention(tmp_path, capsys):
     write_maps(colours, [torch.linspace(0, 90, 8).expand(2, 3, 8)], {})
     image = tmp_path / "night" / "images" / "001.png"
     show_memory([config, checkpoint, tmp_path / "out", "--img", image, "--colours", colours])
-    assert "001.png, level 3: attention varies by 0." in capsys.readouterr().out
+    assert "001, level 3: attention varies by 0." in capsys.readouterr().out
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"prototypes.png", "001_colours.png", *(f"001_level{level}.png" for level in (1, 2, 3))}
     assert cv2.imread(str(tmp_path / "out" / "001_level1.png")).shape == (4 * 64, 96, 3)
-    with pytest.raises(UserError, match="unknown domain 'fog'; the memory knows day, night"):
+    with pytest.raises(UserError, match="domain 'fog' is not known.*known: day, night"):
         show_memory([config, checkpoint, tmp_path / "out", "--domain", "fog"])
     (tmp_path / "broken.png").write_bytes(b"not an image")
     with pytest.raises(UserError, match=r"broken\.png is missing or unreadable"):

@@ -21,6 +21,7 @@ from pycocotools.coco import COCO
 from ms2a.apis.export import detections_difference
 from ms2a.config import load_config
 from ms2a.errors import UserError
+from ms2a.models import release
 from ms2a.models.build import build_model
 from tests.tiny import ROOT, make_coco, make_config, make_domains, make_memory, tool
 
@@ -301,10 +302,8 @@ def test_two_processes_train_and_test(folder, checkpoint, tmp_path):
 
 
 def test_a_release_whose_one_class_is_a_text(tmp_path, monkeypatch):
-    from tools.model_converters import release_to_ms2a
-
-    monkeypatch.setattr(release_to_ms2a, "convert_release", lambda state_dict, domains: state_dict)
-    monkeypatch.setattr(release_to_ms2a, "describe", lambda state_dict: "")
+    monkeypatch.setattr(release, "convert_release", lambda state_dict, domains: state_dict)
+    monkeypatch.setattr(release, "describe", lambda state_dict: "")
     torch.save(dict(state_dict={}, meta=dict(CLASSES="car")), tmp_path / "in.pth")
-    release_to_ms2a.main([str(tmp_path / "in.pth"), str(tmp_path / "out.pth"), "--domains", "a", "b"])
+    tool("tools/model_converters/release_to_ms2a.py")([tmp_path / "in.pth", tmp_path / "out.pth", "--domains", "a", "b"])
     assert torch.load(tmp_path / "out.pth")["meta"]["CLASSES"] == ["car"]

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from ms2a.defaults import CLUSTER_ITERATIONS
 from ms2a.errors import UserError
-from ms2a.memory.clustering import DEFAULT_ITERATIONS, _assign, cluster_maps
+from ms2a.memory.clustering import _assign, cluster_maps
 from ms2a.memory.shared_rows import SharedRows
 
 
@@ -127,5 +128,5 @@ def test_a_start_from_few_rows_is_better_than_random_rows():
     rows = _blobs(n_blobs=20, rows_each=200, spread=1.0)  # more rows than the start looks at
     random = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:20]]
     found = cluster_maps(rows, 20, seed=0)
-    assert len(found.inertia) <= 1 + DEFAULT_ITERATIONS
+    assert len(found.inertia) <= 1 + CLUSTER_ITERATIONS
     assert found.inertia[0] < 0.8 * _slow_inertia(rows, random)

@@ -1,37 +1,7 @@
-"""Converts a checkpoint of the authors' release: tools/model_converters/release_to_ms2a.py IN OUT --domains S T."""
+"""``ms2a convert release``, see ms2a/cli/release.py."""
 
-import argparse
-from collections.abc import Sequence
-
-from ms2a.artefacts import load_torch, provenance, save_torch
-from ms2a.errors import UserError, run_main
-from ms2a.models.release import convert_release, describe
-
-
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("input", help="checkpoint of the release, e.g. city_foggycity_epoch_20.pth")
-    parser.add_argument("output", help="where to write the converted checkpoint")
-    parser.add_argument("--domains", nargs="+", required=True, help="names of its domains, source first")
-    parser.add_argument("--classes", nargs="+", help="class names to record; default: those the checkpoint records")
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Converts one checkpoint and prints what its config must say."""
-    args = parse_args(argv)
-    checkpoint = load_torch(args.input, "checkpoint")
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise UserError(f"checkpoint {args.input} has no 'state_dict'; expected a checkpoint saved by mmcv")
-    state_dict = convert_release(checkpoint["state_dict"], args.domains)
-    classes = args.classes or checkpoint.get("meta", {}).get("CLASSES")
-    meta = {"provenance": provenance(config=f"converted from {args.input}")}
-    if classes:
-        meta["CLASSES"] = [classes] if isinstance(classes, str) else list(classes)
-    save_torch({"meta": meta, "state_dict": state_dict}, args.output)
-    print(f"wrote {args.output}; its config needs\n{describe(state_dict)}")
-
+from ms2a.cli.release import main
+from ms2a.errors import run_main
 
 if __name__ == "__main__":
     run_main(main)

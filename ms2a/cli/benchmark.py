@@ -1,0 +1,59 @@
+"""Compares adaptation methods over tasks, numbers of annotated images and seeds; see docs/benchmark.md.
+
+--shots 10 --seeds 1 2 3: runs what is not done yet and adds one JSON line a run to the results file.
+--report: makes the tables and plots of a results file.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ms2a.cli.command import add_cfg_options, add_device, run_command
+from ms2a.errors import seed
+
+TASKS = (
+    "yolox/yolox_fs_n_128x320_indus_synth_t1_10_pretrain_mom_ft.py",
+    "yolox/yolox_fs_n_128x320_indus_synth_t2_10_pretrain_mom_ft.py",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument(
+        "--tasks", nargs="+", type=Path, help="what ms2a pipeline takes; default: indus_synth's S to T1 and S to T2"
+    )
+    parser.add_argument("--methods", nargs="+", help="configs of configs/benchmark; default: all")
+    parser.add_argument("--shots", nargs="+", type=int, default=[None], help="numbers of annotated target images")
+    parser.add_argument("--seeds", nargs="+", type=seed, default=[1, 2, 3], help="default 1 2 3")
+    parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/benchmark"), help="checkpoints and logs")
+    parser.add_argument("--results", type=Path, help="JSON lines; default WORK_DIR/results.jsonl")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once; the cores are divided among them")
+    parser.add_argument("--keep", action="store_true", help="leave runs alone that a former version has done")
+    parser.add_argument("--report", action="store_true", help="only make tables and plots of --results, beside it")
+    add_device(parser)
+    add_cfg_options(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs, or reports."""
+    from ms2a.benchmark.plan import Run, known_methods
+    from ms2a.benchmark.report import write_report
+    from ms2a.benchmark.run import read_results, run_benchmark
+    from ms2a.config import CONFIGS
+
+    results = args.results or args.work_dir / "results.jsonl"
+    if not args.report:
+        runs = [
+            Run(Path(task), method, shots, seed)
+            for seed in args.seeds
+            for shots in args.shots
+            for task in args.tasks or [CONFIGS / name for name in TASKS]
+            for method in args.methods or known_methods()
+        ]
+        run_benchmark(runs, args.work_dir, results, args.jobs, args.device, args.keep, args.cfg_options)
+    print(write_report(read_results(results), results.parent))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command on its own."""
+    run_command(__name__, argv)
