@@ -1,4 +1,4 @@
-"""Repairs of mmcv 1.7.2 and mmdet 2.28.2 on current torch releases, each with its reason; applied by ``import ms2a``.
+"""Repairs of mmcv 1.7.2 and mmdet 2.28.2 on current torch releases, each with its reason; applied by ``ms2a.plugin``.
 
 Both libraries are frozen, and torch has moved on since. Every repair is one function that replaces or wraps a few lines
 of theirs, only where the fault is present.

@@ -305,5 +305,7 @@ def test_a_release_whose_one_class_is_a_text(tmp_path, monkeypatch):
     monkeypatch.setattr(release, "convert_release", lambda state_dict, domains: state_dict)
     monkeypatch.setattr(release, "describe", lambda state_dict: "")
     torch.save(dict(state_dict={}, meta=dict(CLASSES="car")), tmp_path / "in.pth")
-    tool("tools/model_converters/release_to_ms2a.py")([tmp_path / "in.pth", tmp_path / "out.pth", "--domains", "a", "b"])
+    tool("tools/model_converters/release_to_ms2a.py")(
+        [tmp_path / "in.pth", tmp_path / "out.pth", "--domains", "a", "b"]
+    )
     assert torch.load(tmp_path / "out.pth")["meta"]["CLASSES"] == ["car"]
