@@ -64,7 +64,7 @@ def test_the_command_draws_prototypes_and_attention(tmp_path, capsys):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"prototypes.png", "001_colours.png", *(f"001_level{level}.png" for level in (1, 2, 3))}
     assert cv2.imread(str(tmp_path / "out" / "001_level1.png")).shape == (4 * 64, 96, 3)
-    with pytest.raises(UserError, match="domain 'fog' is not known.*known: day, night"):
+    with pytest.raises(UserError, match="unknown domain 'fog'; the memory knows day, night"):
         show_memory([config, checkpoint, tmp_path / "out", "--domain", "fog"])
     (tmp_path / "broken.png").write_bytes(b"not an image")
     with pytest.raises(UserError, match=r"broken\.png is missing or unreadable"):
