@@ -20,6 +20,11 @@ from ms2a.errors import UserError
 from ms2a.version import __version__
 
 
+def memory_file(folder: str | os.PathLike, name: str) -> str:
+    """The memory file that clustering ``NAME.pth`` writes to ``folder``."""
+    return os.path.join(folder, f"{name}_cluster.pth")
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary path beside ``path`` that takes its place when the block ends without an error.

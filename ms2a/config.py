@@ -14,6 +14,8 @@ from typing import Any
 from mmcv import Config
 from mmdet.utils import compat_cfg, replace_cfg_vals
 
+from ms2a.artefacts import memory_file
+from ms2a.defaults import KINDS
 from ms2a.errors import UserError
 
 # The recipes: in an installed package inside it, in the source tree beside it.
@@ -34,12 +36,20 @@ def load_config(
     cfg_options: Mapping[str, Any] | None = None,
     variables: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Reads a config file and settles everything that can change it.
+    """Reads a config file and settles everything that can change it: :func:`open_config`, then :func:`settle`."""
+    return settle(open_config(path, cfg_options, variables))
+
+
+def open_config(
+    path: str | os.PathLike,
+    cfg_options: Mapping[str, Any] | None = None,
+    variables: Mapping[str, Any] | None = None,
+) -> Config:
+    """Reads a config file, environment and options; a caller may still change the config until it is settled.
 
     ``data_roots`` names the folder of every data set. The variable ``MS2A_DATA_ROOT`` replaces the leading ``data/`` of
-    all of them, ``MS2A_DATA_ROOT_<NAME>`` the folder of one; ``cfg_options`` come after that, and only then are
-    references like ``"${data_roots.cityscapes}"`` filled in, so that an option reaches every place that uses it.
-    ``image_size`` stands for all the options that :func:`size_options` gives.
+    all of them, ``MS2A_DATA_ROOT_<NAME>`` the folder of one; ``cfg_options`` come after that. ``image_size`` stands for
+    all the options that :func:`size_options` gives.
 
     Args:
         path: the config file (.py, .json or .yaml).
@@ -47,8 +57,7 @@ def load_config(
         variables: top-level keys that replace the file's own whole, before anything else; None takes one away.
 
     Raises:
-        UserError: the file is missing, truncated or invalid, an option doesn't fit, its top-level key is misspelt, a
-            size or a number in one of the recipes' variables can't be one, or a reference names no key.
+        UserError: the file is missing, truncated or invalid, an option doesn't fit, or its top-level key is misspelt.
     """
     cfg = _read(path)
     for key, value in (variables or {}).items():
@@ -71,12 +80,40 @@ def load_config(
             cfg.merge_from_dict(copy.deepcopy(cfg_options))  # mmcv takes _delete_ out of what it is given
         except (KeyError, TypeError, IndexError) as error:
             raise UserError(f"`cfg_options` do not fit config {path}: {_one_line(error)}") from error
+    return cfg
+
+
+def settle(cfg: Config) -> Config:
+    """Names the memory files and fills in references like ``"${data_roots.cityscapes}"``, wherever they stand.
+
+    Args:
+        cfg: from :func:`open_config`; not to be used any more.
+
+    Raises:
+        UserError: a size or a number in one of the recipes' variables can't be one, a reference names no key, or the
+            config doesn't have mmdet's form.
+    """
+    path = cfg.filename
     _check_variables(cfg, path)
+    _name_memory_files(cfg)
     cfg = _fill_references(cfg, path)
     try:
         return compat_cfg(cfg)
     except (AssertionError, AttributeError) as error:
         raise UserError(f"config {path} is not valid: {_one_line(error)}") from error
+
+
+def _name_memory_files(cfg: Config) -> None:
+    """Memory files that the config does not name itself are those that Stage I writes to ``memory_dir``."""
+    if "memory_dir" not in cfg:
+        return
+    if isinstance(cfg.get("memory_files"), Mapping):
+        domains = [cfg[key] for key in ("source_domain", "target_domain") if key in cfg]
+        names = [f"{domain}{kind}" for domain in domains for kind in KINDS[cfg.get("prototype", "map")]]
+        cfg.memory_files = {name: memory_file("${memory_dir}", name) for name in names} | cfg.memory_files
+    for kind in ("style", "colour"):
+        if f"{kind}_domain" in cfg and cfg.get(f"{kind}_file") is None:
+            cfg[f"{kind}_file"] = memory_file("${memory_dir}", f"${{{kind}_domain}}{KINDS[kind][0]}")
 
 
 def size_options(image_size: Any, where: str) -> dict[str, Any]:

@@ -156,3 +156,13 @@ def test_a_misspelt_option_is_refused_and_a_new_one_taken(config, option):
     with pytest.raises(UserError, match=f"`cfg_options={option}`: .* did you mean '(data_roots|model)'"):
         load_config(config, {option: 1})
     assert load_config(config, {"fp16.loss_scale": 512}).fp16.loss_scale == 512
+
+
+def test_memory_files_that_are_not_named_are_those_that_stage_one_writes(config):
+    task = 'memory_dir = "memory"\nsource_domain, target_domain = "city", "fog"\n'
+    config.write_text(TEXT + task + 'memory_files = dict(fog="mine.pth")\nstyle_domain = "${source_domain}"\n')
+    cfg = load_config(config)
+    assert cfg.memory_files == dict(city="memory/city_cluster.pth", fog="mine.pth")
+    assert cfg.style_file == "memory/city_style_cluster.pth" and "colour_file" not in cfg
+    cfg = load_config(config, {"memory_dir": "other", "style_file": "own.pth", "memory_files": None})
+    assert (cfg.memory_files, cfg.style_file) == (None, "own.pth")

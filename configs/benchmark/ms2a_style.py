@@ -4,7 +4,8 @@ _base_ = "./ms2a_zero_init.py"
 
 title = "MS2A, zero init + memory style"
 num_styles = 20
-style_file = "${memory_dir}/${target_domain}_style_cluster.pth"
+style_domain = "${target_domain}"
+style_file = None  # MEMORY_DIR/DOMAIN_style_cluster.pth
 model = dict(
     style=dict(
         type="StyleMemory",

@@ -14,10 +14,10 @@ from typing import Any
 from mmcv import Config
 
 from ms2a.artefacts import read_json, write_text
-from ms2a.config import load_config
+from ms2a.config import CONFIGS, load_config
 from ms2a.defaults import KINDS
 from ms2a.errors import UserError
-from ms2a.pipeline.runner import ROOT, Step
+from ms2a.pipeline.runner import Step
 from ms2a.pipeline.stages import (
     BASE,
     SOURCE_TRAINING,
@@ -28,9 +28,9 @@ from ms2a.pipeline.stages import (
     load_adaptation,
     train_step,
 )
-from ms2a.pipeline.task import load_task
+from ms2a.pipeline.task import adaptation_of, read_task
 
-METHODS = ROOT / "configs" / "benchmark"
+METHODS = CONFIGS / "benchmark"
 # What makes a task: these variables of its source-training config replace those of a method's config, and where it has
 # none the method's own, which are of another task, go.
 TASK_VARIABLES = (
@@ -189,7 +189,7 @@ def _load(run: Run, work_dir: Path, device: str | None) -> Adaptation:
         if run.shots is not None:
             raise UserError(f"task file {run.task} says itself how many images are annotated; leave out `shots`")
         folder = work_dir / run.task.stem / f"seed{run.seed}"
-        adaptation = load_task(run.task, folder, run.seed, device)
+        adaptation = adaptation_of(read_task(run.task), folder, run.seed, device)
         annotated = read_json(adaptation.configs[SOURCE_TRAINING].target_train.ann_file, "annotation file")
         adaptation.configs[SOURCE_TRAINING].num_annotated = len(annotated["images"])
     else:

@@ -23,20 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs what is not done yet and prints the summary."""
-    from ms2a.pipeline.runner import Runner
-    from ms2a.pipeline.stages import load_adaptation, steps_of, write_configs
-    from ms2a.pipeline.summary import write_summary
-    from ms2a.pipeline.task import load_task
+    from ms2a.pipeline.run import run_pipeline
 
-    path = Path(args.config_or_task)
-    common = dict(seed=args.seed, device=args.device, cfg_options=args.cfg_options)
-    if path.suffix in (".yaml", ".yml"):
-        adaptation = load_task(path, args.work_dir, **common)
-    else:
-        adaptation = load_adaptation(path, args.work_dir or Path("work_dirs") / path.stem, **common)
-    write_configs(adaptation)
-    records = Runner(adaptation.work_dir).run(steps_of(adaptation))
-    print(write_summary(adaptation, records))
+    run_pipeline(args.config_or_task, args.work_dir, args.seed, args.device, args.cfg_options)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

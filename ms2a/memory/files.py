@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ms2a.artefacts import load_torch, save_torch
+from ms2a.artefacts import load_torch, memory_file, save_torch
 from ms2a.errors import UserError
 from ms2a.memory.domains import check_domain_name
 
@@ -39,7 +39,7 @@ def features_path(folder: str | os.PathLike, domain: str) -> Path:
 
 def prototypes_path(folder: str | os.PathLike, domain: str) -> Path:
     """Where the prototypes of ``domain`` lie in ``folder``."""
-    return Path(folder) / f"{check_domain_name(domain)}_cluster.pth"
+    return Path(memory_file(folder, check_domain_name(domain)))
 
 
 def write_maps(path: str | os.PathLike, maps: Sequence[Tensor], meta: dict[str, Any]) -> None:

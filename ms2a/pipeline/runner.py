@@ -4,6 +4,7 @@ Every step is one of the documented commands. A finished step leaves a record; t
 command, its config or an earlier step has changed.
 """
 
+import codecs
 import contextlib
 import ctypes
 import hashlib
@@ -17,11 +18,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from ms2a.artefacts import read_json, write_json
+from ms2a.config import CONFIGS
 from ms2a.errors import EXIT_USER_ERROR, UserError
 
-ROOT = Path(__file__).resolve().parents[2]
+# Where the scripts are.
+ROOT = CONFIGS.parent
 
 
 @dataclass(frozen=True)
@@ -155,12 +159,20 @@ def _run(command: Sequence[str], more: Mapping[str, str], log: Path | None) -> t
         seconds, peak resident memory of its largest process in MiB, exit status.
     """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])} | more
+    # Where Python's output goes elsewhere, as in a notebook, what the step prints goes there too.
+    relay = log is None and sys.stdout is not sys.__stdout__
     start = time.monotonic()
-    with open(log, "wb") if log else contextlib.nullcontext() as out:
+    with open(log, "wb") if log else contextlib.nullcontext(subprocess.PIPE if relay else None) as out:
         process = subprocess.Popen(
-            [sys.executable, *command], env=environment, stdout=out, stderr=out, preexec_fn=_die_with_parent
+            [sys.executable, *command],
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT if relay else out,
+            preexec_fn=_die_with_parent,
         )
     try:
+        if relay:
+            _relay(process.stdout)
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:
         process.terminate()
@@ -168,3 +180,11 @@ def _run(command: Sequence[str], more: Mapping[str, str], log: Path | None) -> t
         raise
     process.returncode = os.waitstatus_to_exitcode(status)
     return time.monotonic() - start, usage.ru_maxrss / 1024, process.returncode
+
+
+def _relay(stream: IO[bytes]) -> None:
+    """Prints what a process writes, as soon as it comes, so that progress bars move."""
+    decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
+    with stream:
+        while chunk := stream.read1():
+            print(decode(chunk), end="", flush=True)

@@ -1,15 +1,15 @@
 """The three configs of one adaptation, settled and written down, and the steps that run them."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmcv import Config
 
-from ms2a.artefacts import write_text
-from ms2a.config import load_config
+from ms2a.artefacts import memory_file, write_text
+from ms2a.config import open_config, settle
 from ms2a.defaults import KINDS
 from ms2a.errors import UserError
 from ms2a.pipeline.runner import ROOT, Step
@@ -17,6 +17,8 @@ from ms2a.pipeline.runner import ROOT, Step
 BASE, SOURCE_TRAINING, TARGET_TRAINING = "base", "source_training", "target_training"
 CHECKPOINT = "latest.pth"
 MEMORY = "memory"
+# Of a config; an option for it would have no effect.
+PIPELINE_SETS = ("memory_dir", "memory_files")
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,11 @@ def load_adaptation(
     seed: int = 0,
     device: str | None = None,
     cfg_options: Mapping[str, Any] | None = None,
+    stage_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Adaptation:
     """Reads the chain of configs that ends in a target-training config, and points each at the one before.
+
+    Each stage starts from the last checkpoint of the one before, source training from the memory files too.
 
     Args:
         config: a target-training leaf; its ``previous`` names the source-training leaf beside it, whose ``previous``
@@ -78,39 +83,38 @@ def load_adaptation(
         work_dir: where the results will go.
         seed: see :class:`Adaptation`.
         device: see :class:`Adaptation`.
-        cfg_options: options for all three.
+        cfg_options: options for all three; ``load_from`` is where the base stage starts.
+        stage_options: options for the stages named there, in the place of ``cfg_options``.
 
     Raises:
-        UserError: a config of the chain is missing or names no previous one.
+        UserError: a config of the chain is missing or names no previous one, or the pipeline itself sets an option.
     """
-    path = Path(config)
-    configs = {}
-    cfg_options = {**(cfg_options or {}), "memory_dir": str(work_dir / MEMORY)}
-    for stage in (TARGET_TRAINING, SOURCE_TRAINING, BASE):
-        configs[stage] = load_config(path, cfg_options)
-        if stage == BASE:
-            break
-        if "previous" not in configs[stage]:
-            raise UserError(
-                f"config {path} names no 'previous' config, which {stage.replace('_', ' ')} starts from; "
-                "run_pipeline takes the last config of a chain, e.g. one ending in _pretrain_mom_ft.py"
-            )
-        path = path.with_name(f"{configs[stage].previous}.py")
-    adaptation = Adaptation(configs, work_dir, seed, device)
-    _connect(adaptation)
-    return adaptation
+    refuse_options(cfg_options, PIPELINE_SETS, "the pipeline sets that; use `work_dir`")
+    path, configs = Path(config), {}
+    for stage, before in ((TARGET_TRAINING, SOURCE_TRAINING), (SOURCE_TRAINING, BASE), (BASE, None)):
+        cfg = open_config(path, (stage_options or {}).get(stage, cfg_options), {"memory_dir": str(work_dir / MEMORY)})
+        if before:
+            if "previous" not in cfg:
+                raise UserError(
+                    f"config {path} names no 'previous' config, which {stage.replace('_', ' ')} starts from; "
+                    "run_pipeline takes the last config of a chain, e.g. one ending in _pretrain_mom_ft.py"
+                )
+            path = path.with_name(f"{cfg.previous}.py")
+            cfg.load_from = str(work_dir / before / CHECKPOINT)
+            cfg.memory_files = {} if stage == SOURCE_TRAINING else None  # then the memory comes with the checkpoint
+            cfg.model.adapter.memory.files = "${memory_files}"
+        configs[stage] = settle(cfg)
+    return Adaptation(configs, work_dir, seed, device)
 
 
-def _connect(adaptation: Adaptation) -> None:
-    """Each stage starts from the last checkpoint of the one before, source training from the memory files too."""
-    configs, memory = adaptation.configs, adaptation.memory
-    source_training, target_training = configs[SOURCE_TRAINING], configs[TARGET_TRAINING]
-    source_training.load_from = str(adaptation.checkpoint(BASE))
-    source_training.model.adapter.memory.files = {
-        domain: str(memory / f"{domain}_cluster.pth") for domain in (adaptation.source, adaptation.target)
-    }
-    target_training.load_from = str(adaptation.checkpoint(SOURCE_TRAINING))
-    target_training.model.adapter.memory.files = None
+def refuse_options(cfg_options: Mapping[str, Any] | None, names: Collection[str], why: str) -> None:
+    """An option that would have no effect is a mistake.
+
+    Raises:
+        UserError: the top-level key of an option is among the names.
+    """
+    if refused := sorted({key.split(".")[0] for key in cfg_options or ()} & set(names)):
+        raise UserError(f"`cfg_options={', '.join(refused)}`: {why}")
 
 
 def write_configs(adaptation: Adaptation) -> None:
@@ -127,8 +131,10 @@ def steps_of(adaptation: Adaptation) -> list[Step]:
     tests = [test_step(adaptation, "source_only", BASE), test_step(adaptation, TARGET_TRAINING, TARGET_TRAINING)]
     memory = [extract_step(adaptation, domain) for domain in (adaptation.source, adaptation.target)]
     memory.append(cluster_step(adaptation))
-    if adaptation.configs[SOURCE_TRAINING].get("colour_prob"):
-        memory += [extract_step(adaptation, adaptation.target, "colour"), _cluster_colours(adaptation)]
+    config = adaptation.configs[SOURCE_TRAINING]
+    if config.get("colour_prob"):
+        memory.append(extract_step(adaptation, config.colour_domain, "colour"))
+        memory.append(_cluster(adaptation, "cluster_colours", config.num_colours, [f"{config.colour_domain}_colour"]))
     return [*prepare_step(adaptation), training[0], *memory, *training[1:], *tests, _draw(adaptation)]
 
 
@@ -191,15 +197,10 @@ def cluster_step(adaptation: Adaptation) -> Step:
     return _cluster(adaptation, "cluster", memory.num_prototypes, [adaptation.source, adaptation.target])
 
 
-def _cluster_colours(adaptation: Adaptation) -> Step:
-    count = adaptation.configs[SOURCE_TRAINING].num_colours
-    return _cluster(adaptation, "cluster_colours", count, [f"{adaptation.target}{KINDS['colour'][0]}"])
-
-
 def _cluster(adaptation: Adaptation, name: str, count: int, samples: Sequence[str]) -> Step:
     command = ["knn_cuda.py", "--fea_root_path", adaptation.memory, "--n_clusters", count]
     command += ["--depart", *samples, "--seed", adaptation.seed]
-    return _step(adaptation, name, command, [adaptation.memory / f"{sample}_cluster.pth" for sample in samples])
+    return _step(adaptation, name, command, [Path(memory_file(adaptation.memory, sample)) for sample in samples])
 
 
 def test_step(adaptation: Adaptation, name: str, stage: str) -> Step:

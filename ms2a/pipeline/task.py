@@ -20,177 +20,184 @@
 ``annotations`` is a COCO json, or a folder of Pascal VOC xml files. Paths are relative to the task file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
 from ms2a.artefacts import provenance, read_json, write_json
-from ms2a.config import size_options
+from ms2a.config import CONFIGS, size_options
 from ms2a.datasets.annotations import mend_annotations, order_categories, read_coco
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.image_folder import find_images
 from ms2a.datasets.voc import voc_to_coco
 from ms2a.errors import UserError
 from ms2a.memory import MemoryBank
-from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, Adaptation, load_adaptation
+from ms2a.pipeline.stages import Adaptation, load_adaptation
+from ms2a.validation import Section, validated
 
-ROOT = Path(__file__).resolve().parents[2]
-TEMPLATE = ROOT / "configs" / "yolox" / "yolox_fs_n_custom_pretrain_mom_ft.py"
-
-# What each mapping of the task file holds: required keys, optional keys.
-TASK_KEYS = ({"name", "classes", "source", "target"}, {"image_size", "epochs"})
-SOURCE_KEYS = ({"domain", "train"}, {"val"})
-TARGET_KEYS = ({"domain", "train", "unlabelled", "test"}, {"num_annotated"})
-SET_KEYS = ({"annotations", "images"}, set())
-EPOCH_KEYS = (set(), {BASE, SOURCE_TRAINING, TARGET_TRAINING})
+TEMPLATE = CONFIGS / "yolox" / "yolox_fs_n_custom_pretrain_mom_ft.py"
 
 
-def load_task(
-    path: str | Path,
-    work_dir: Path | None = None,
-    seed: int = 0,
-    device: str | None = None,
-    cfg_options: Mapping[str, Any] | None = None,
-) -> Adaptation:
-    """Reads a task file and prepares its annotations in ``work_dir/annotations``.
+def _from_task_file(path: str, info: ValidationInfo) -> Path:
+    return (info.context.parent / path).resolve()
 
-    Args:
-        path: the task file.
-        work_dir: where results go; default ``work_dirs/<name>``.
-        seed: of the draw of annotated images, training, sampling and clustering.
-        device: see :class:`~ms2a.pipeline.stages.Adaptation`.
-        cfg_options: further config options for all stages.
+
+def _folder_name(name: str) -> str:
+    if set(name) & set("/\\") or not name.strip(". "):
+        raise ValueError(f"is {name!r}, expected a name for the folder of the results")
+    return name
+
+
+def _different(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"is {names!r}, expected a list of different names, e.g. [part]")
+    return names
+
+
+Name = Annotated[str, Field(coerce_numbers_to_str=True)]
+DataPath = Annotated[str, Field(min_length=1), AfterValidator(_from_task_file)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+
+
+class ImageSet(Section):
+    """Annotated images: a COCO json or a folder of VOC files, and the folder that the images' names start from."""
+
+    annotations: DataPath
+    images: DataPath
+
+
+class Source(Section):
+    """Where labels are plentiful."""
+
+    domain: Name
+    train: ImageSet
+    val: ImageSet | None = None
+
+
+class Target(Section):
+    """The new place."""
+
+    domain: Name
+    train: ImageSet
+    unlabelled: DataPath
+    test: ImageSet
+    num_annotated: Count | None = None
+
+
+class Epochs(Section):
+    """Epochs of each stage; None: what the template says."""
+
+    base: Count | None = None
+    source_training: Count | None = None
+    target_training: Count | None = None
+
+
+class Task(Section):
+    """A task file; its paths are absolute."""
+
+    name: Annotated[Name, AfterValidator(_folder_name)]
+    classes: Annotated[list[Name], Field(min_length=1), AfterValidator(_different)]
+    image_size: list[int] = [320, 320]
+    source: Source
+    target: Target
+    epochs: Epochs = Epochs()
+    _file: Path = PrivateAttr()
+
+    @property
+    def file(self) -> Path:
+        """The task file."""
+        return self._file
+
+    def model_post_init(self, context: Path) -> None:
+        """Remembers the file that the task was read from."""
+        self._file = context
+
+    @model_validator(mode="after")
+    def _check_domains(self) -> "Task":
+        """Domains become parts of file names and of checkpoint keys, and words of a config."""
+        domains = [self.source.domain, self.target.domain]
+        if domains[0] == domains[1]:
+            raise ValueError(f"source and target are both called {domains[0]!r}; give each domain its own name")
+        if words := [domain for domain in domains if iskeyword(domain)]:
+            raise ValueError(f"domain name {words[0]!r} is a word of Python, which configs are in; choose another")
+        MemoryBank(domains, num_prototypes=1, sizes_hw=[(1, 1)])  # refuses others that it cannot use
+        return self
+
+
+def read_task(path: str | Path) -> Task:
+    """Reads a task file. The data that the task names are not looked at yet.
 
     Raises:
-        UserError: the file is missing or not valid, a key is missing or unknown, or the data it names are not right.
+        UserError: the file is missing or is no YAML, a key is missing or unknown, or a value is not usable.
     """
     path = Path(path)
-    task = _read(path)
-    work_dir = work_dir or Path("work_dirs") / str(task["name"])
-    options = _data_options(task, path.parent, work_dir / "annotations", seed)
-    options["image_size"] = task.get("image_size", [320, 320])
-    adaptation = load_adaptation(TEMPLATE, work_dir, seed, device, options | dict(cfg_options or {}))
-    for stage, epochs in task.get("epochs", {}).items():
-        _set_epochs(adaptation, stage, epochs, path)
-    return adaptation
-
-
-def _read(path: Path) -> dict:
     try:
-        task = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"task file {path} does not exist; check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"task file {path} is not valid YAML: {reason}") from None
-    _check_keys(task, TASK_KEYS, f"task file {path}")
-    _check_keys(task["source"], SOURCE_KEYS, f"'source' in {path}")
-    _check_keys(task["target"], TARGET_KEYS, f"'target' in {path}")
-    _check_keys(task.get("epochs", {}), EPOCH_KEYS, f"'epochs' in {path}")
-    for side, names in (("source", ("train", "val")), ("target", ("train", "test"))):
-        for name in names:
-            if name in task[side]:
-                _check_keys(task[side][name], SET_KEYS, f"'{side}: {name}' in {path}")
-    classes = task["classes"]
-    if not isinstance(classes, list) or not classes or len(set(map(str, classes))) < len(classes):
-        raise UserError(f"'classes' in {path} is {classes!r}, expected a list of different names, e.g. [part]")
-    if "image_size" in task:
-        size_options(task["image_size"], f"in {path}")
-    _check_names(task, path)
-    _check_paths(task, path)
+    task = validated(Task, content, f"task file {path}", context=path)
+    size_options(task.image_size, f"of task file {path}")
     return task
 
 
-def _check_names(task: dict, path: Path) -> None:
-    """The task's name becomes a folder, those of the domains parts of file names and of checkpoint keys."""
-    name, domains = task["name"], [task[side]["domain"] for side in ("source", "target")]
-    if not isinstance(name, str | int) or set(str(name)) & set("/\\") or not str(name).strip(". "):
-        raise UserError(f"'name' in {path} is {name!r}, expected a name for the folder of the results")
-    if not all(isinstance(domain, str | int) for domain in domains):
-        raise UserError(f"the domains in {path} are {domains!r}, expected two names")
-    if len(set(map(str, domains))) < 2:
-        raise UserError(f"source and target in {path} are both called {domains[0]!r}; give each domain its own name")
-    if words := [domain for domain in domains if iskeyword(str(domain))]:
-        raise UserError(f"domain name {words[0]!r} in {path} is a word of Python, which configs are in; choose another")
-    MemoryBank([str(domain) for domain in domains], num_prototypes=1, sizes_hw=[(1, 1)])  # refuses others it can't use
+def prepare_annotations(task: Task, folder: Path, seed: int = 0) -> dict[str, ImageSet]:
+    """Looks at all data of a task, so that mistakes are told now and not after hours of training.
 
+    Args:
+        task: whose data.
+        folder: where converted and drawn annotations are written; a file of the same content is left alone.
+        seed: of the draw of annotated images.
 
-def _check_paths(task: dict, path: Path) -> None:
-    """Every path is a text; annotations and images are checked when they are read."""
-    named = {"unlabelled of target": task["target"]["unlabelled"]}
-    for side in ("source", "target"):
-        for name, entry in task[side].items():
-            if isinstance(entry, dict):
-                named |= {f"{key} of {side} {name}": value for key, value in entry.items()}
-    for what, value in named.items():
-        if not isinstance(value, str) or not value:
-            raise UserError(f"{what} in {path} is {value!r}, expected a path")
-    count = task["target"].get("num_annotated", 1)
-    if type(count) is not int or count < 1:
-        raise UserError(f"'num_annotated' in {path} is {count!r}, expected a whole number, 1 or more")
+    Returns:
+        ``source_train``, ``target_train``, ``target_test`` and, where the task has it, ``source_val``, all as COCO.
 
-
-def _check_keys(value: Any, keys: tuple[set[str], set[str]], what: str) -> None:
-    required, optional = keys
-    if not isinstance(value, dict):
-        raise UserError(f"{what} is {value!r}, expected a mapping with {', '.join(sorted(required | optional))}")
-    if missing := required - set(value):
-        raise UserError(f"{what} lacks {', '.join(sorted(missing))}")
-    if unknown := set(value) - required - optional:
-        known = ", ".join(sorted(required | optional))
-        raise UserError(f"{what} has unknown {', '.join(sorted(map(str, unknown)))}; known: {known}")
-
-
-def _data_options(task: dict, root: Path, prepared: Path, seed: int) -> dict[str, Any]:
-    """The config options that say where the data lie."""
-    source, target, classes = task["source"], task["target"], [str(name) for name in task["classes"]]
-
-    def options(key: str, entry: dict, num_annotated: int | None = None) -> dict[str, str]:
-        images = (root / entry["images"]).resolve()
-        annotations = _coco_file(root / entry["annotations"], images, classes, prepared / f"{key}.json")
-        found = find_images(annotations, images)  # all that can be wrong is said now, not after hours of training
-        if key in ("target_test", "source_val"):
-            _check_all_there(found, annotations)
-        coco = read_coco(annotations)
-        order_categories(coco, classes, annotations)
-        mended = mend_annotations(coco)
-        ids = {category["id"] for category in coco["categories"][: len(classes)]}
-        if not any(annotation["category_id"] in ids for annotation in coco["annotations"]):
-            raise UserError(f"annotation file {annotations} has no box of {classes} {mended.warning()}".rstrip())
-        if num_annotated:
-            split = nested_splits(coco, [num_annotated], seed, classes)[num_annotated]
-            annotations = prepared / f"{key}_seed{seed}_{num_annotated}.json"
-            _write(split, provenance(config=f"{num_annotated} of {key}", seed=seed), annotations)
-        return {f"{key}.ann_file": str(annotations.resolve()), f"{key}.img_prefix": str(images)}
-
-    settings = {
-        "source_domain": str(source["domain"]),
-        "target_domain": str(target["domain"]),
-        "classes": classes,
-        "num_classes": len(classes),
-        "test_sets": ["${target_test}"] + (["${source_val}"] if "val" in source else []),
+    Raises:
+        UserError: an annotation file, an image folder or a test image is missing or not usable, or there are fewer
+            annotated images than the task wants drawn.
+    """
+    prepared = {
+        "source_train": _prepare("source_train", task.source.train, task, folder)[0],
+        "target_train": _prepare("target_train", task.target.train, task, folder, seed)[0],
     }
-    settings |= options("source_train", source["train"])
-    settings |= options("target_train", target["train"], target.get("num_annotated"))
-    settings |= options("target_test", target["test"])
-    if "val" in source:
-        settings |= options("source_val", source["val"])
-    source_images = {"img": settings["source_train.ann_file"], "img_root": settings["source_train.img_prefix"]}
-    unlabelled = (root / target["unlabelled"]).resolve()
-    find_images(unlabelled)
-    settings["unlabelled_images.img"] = str(unlabelled)
-    settings["memory_images"] = {  # whole: the template's domains may have the same names
-        "_delete_": True,
-        str(source["domain"]): source_images,
-        str(target["domain"]): {"img": str(unlabelled)},
-    }
-    return settings
+    tests = {"target_test": task.target.test, "source_val": task.source.val}
+    for name, entry in tests.items():
+        if entry:
+            prepared[name], images = _prepare(name, entry, task, folder)
+            _check_all_there(images, prepared[name].annotations)
+    find_images(task.target.unlabelled)
+    return prepared
 
 
-def _check_all_there(images: Sequence[tuple[str, str]], annotations: Path) -> None:
+def _prepare(
+    name: str, entry: ImageSet, task: Task, folder: Path, draw_seed: int | None = None
+) -> tuple[ImageSet, list[tuple[str, str]]]:
+    """One set as COCO, and its images as (root, name); with a seed the number of images that the task wants drawn."""
+    path, classes = entry.annotations, task.classes
+    if path.is_dir():
+        made_by = provenance(config=f"voc_to_coco of {path.name}")
+        path = _write(voc_to_coco(path, classes, entry.images), made_by, folder / f"{name}.json")
+    images = find_images(path, entry.images)
+    coco = read_coco(path)
+    order_categories(coco, classes, path)
+    mended = mend_annotations(coco)
+    ids = {category["id"] for category in coco["categories"][: len(classes)]}
+    if not any(annotation["category_id"] in ids for annotation in coco["annotations"]):
+        raise UserError(f"annotation file {path} has no box of {classes} {mended.warning()}".rstrip())
+    if draw_seed is not None and (count := task.target.num_annotated):
+        split = nested_splits(coco, [count], draw_seed, classes)[count]
+        made_by = provenance(config=f"{count} of {name}", seed=draw_seed)
+        path = _write(split, made_by, folder / f"{name}_seed{draw_seed}_{count}.json")
+    return entry.model_copy(update={"annotations": path.resolve()}), images
+
+
+def _check_all_there(images: list[tuple[str, str]], annotations: Path) -> None:
     """A test stops at an image that is not there; in training it is skipped."""
     missing = [name for root, name in images if not Path(root, name).exists()]
     if missing:
@@ -198,26 +205,75 @@ def _check_all_there(images: Sequence[tuple[str, str]], annotations: Path) -> No
         raise UserError(f"image {missing[0]} of {annotations} does not exist{more}; a test needs all of its images")
 
 
-def _coco_file(annotations: Path, images: Path, classes: list[str], prepared: Path) -> Path:
-    """The COCO json itself, or one made of a folder of VOC files."""
-    if not annotations.is_dir():
-        return annotations
-    _write(voc_to_coco(annotations, classes, images), provenance(config=f"voc_to_coco of {annotations.name}"), prepared)
-    return prepared
-
-
-def _write(coco: dict[str, Any], made_by: dict[str, Any], path: Path) -> None:
+def _write(coco: dict[str, Any], made_by: dict[str, Any], path: Path) -> Path:
     """Leaves a file of the same content alone, whichever version made it: a changed one would redo the training."""
     if not path.exists() or {**coco, "provenance": None} != {**read_json(path, "annotation file"), "provenance": None}:
         write_json({**coco, "provenance": made_by}, path)
+    return path
 
 
-def _set_epochs(adaptation: Adaptation, stage: str, epochs: Any, path: Path) -> None:
+def adaptation_of(
+    task: Task,
+    work_dir: Path | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Adaptation:
+    """The configs of a task's stages; its annotations are prepared in ``work_dir/annotations``.
+
+    Args:
+        task: from :func:`read_task`.
+        work_dir: where results go; default ``work_dirs/<name>``.
+        seed: of the draw of annotated images, training, sampling and clustering.
+        device: see :class:`~ms2a.pipeline.stages.Adaptation`.
+        cfg_options: further config options for all stages; they come after what the task file says.
+
+    Raises:
+        UserError: the data are not right, see :func:`prepare_annotations`; a stage is too short; or an option would
+            have no effect.
+    """
+    if cfg_options and "num_annotated" in cfg_options:
+        raise UserError(f"`cfg_options=num_annotated`: task file {task.file} says that under 'target'; change it there")
+    work_dir = work_dir or Path("work_dirs") / task.name
+    options = _data_options(task, prepare_annotations(task, work_dir / "annotations", seed))
+    options |= {"image_size": task.image_size, **(cfg_options or {})}
+    stages = {
+        stage: {"max_epochs": epochs, **options} for stage, epochs in task.epochs.model_dump(exclude_none=True).items()
+    }
+    adaptation = load_adaptation(TEMPLATE, work_dir, seed, device, options, stages)
+    for stage in stages:
+        _check_epochs(adaptation, stage, task)
+    return adaptation
+
+
+def _data_options(task: Task, prepared: Mapping[str, ImageSet]) -> dict[str, Any]:
+    """The config options that say where the data lie."""
+    source, target = task.source.domain, task.target.domain
+    settings = {
+        "source_domain": source,
+        "target_domain": target,
+        "classes": task.classes,
+        "num_classes": len(task.classes),
+        "test_sets": ["${target_test}"] + (["${source_val}"] if "source_val" in prepared else []),
+    }
+    for name, entry in prepared.items():
+        settings |= {f"{name}.ann_file": str(entry.annotations), f"{name}.img_prefix": str(entry.images)}
+    source_images = {"img": settings["source_train.ann_file"], "img_root": settings["source_train.img_prefix"]}
+    settings["unlabelled_images.img"] = str(task.target.unlabelled)
+    settings["memory_images"] = {  # whole: the template's domains may have the same names
+        "_delete_": True,
+        source: source_images,
+        target: {"img": str(task.target.unlabelled)},
+    }
+    return settings
+
+
+def _check_epochs(adaptation: Adaptation, stage: str, task: Task) -> None:
     config = adaptation.configs[stage]
     shortest = config.lr_config.warmup_iters + config.lr_config.num_last_epochs + 1
-    if not isinstance(epochs, int) or epochs < shortest:
+    if config.runner.max_epochs < shortest:
         raise UserError(
-            f"'epochs: {stage}' in {path} is {epochs!r}, expected a whole number of at least {shortest} "
-            f"({config.lr_config.warmup_iters} to warm up, {config.lr_config.num_last_epochs} last ones without mixing)"
+            f"'epochs.{stage}' of task file {task.file}, or `cfg_options`, is {config.runner.max_epochs}, expected a "
+            f"whole number of at least {shortest} ({config.lr_config.warmup_iters} to warm up, "
+            f"{config.lr_config.num_last_epochs} last ones without mixing)"
         )
-    config.runner.max_epochs = epochs

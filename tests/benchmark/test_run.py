@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from mmcv import Config
 
-from ms2a.benchmark.plan import ROOT, Run, prepare_run, rounds_of
+from ms2a.benchmark.plan import Run, prepare_run, rounds_of
 from ms2a.benchmark.report import against_controls, paired_difference, summarise, write_report
 from ms2a.benchmark.run import _check_annotations, _keep, _stoppable_pool, read_results, run_benchmark
 from ms2a.errors import UserError
 from ms2a.pipeline.runner import Runner
 from tests.cli.test_benchmark import write_task
+from tests.tiny import ROOT
 
 T1, T2 = (ROOT / f"configs/yolox/yolox_fs_n_128x320_indus_synth_{t}_10_pretrain_mom_ft.py" for t in ("t1", "t2"))
 

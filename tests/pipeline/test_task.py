@@ -8,7 +8,7 @@ import yaml
 
 from ms2a.errors import UserError
 from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, steps_of, write_configs
-from ms2a.pipeline.task import load_task
+from ms2a.pipeline.task import adaptation_of, prepare_annotations, read_task
 from tests.tiny import make_coco
 
 VOC = """<annotation><filename>{name}</filename><size><width>96</width><height>64</height><depth>3</depth></size>
@@ -36,8 +36,9 @@ def task(tmp_path):
 @pytest.fixture
 def load(tmp_path):
     def load(task, **kwargs):
+        load.file = tmp_path / "task.yaml"
         (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
-        return load_task(tmp_path / "task.yaml", tmp_path / "work", **kwargs)
+        return adaptation_of(read_task(tmp_path / "task.yaml"), tmp_path / "work", **kwargs)
 
     return load
 
@@ -104,7 +105,7 @@ def test_voc_annotations_and_a_seeded_draw(task, load, tmp_path):
 def test_a_number_can_be_a_name(task, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "task.yaml").write_text(yaml.safe_dump(task | dict(name=7)))
-    assert load_task(tmp_path / "task.yaml").work_dir == Path("work_dirs/7")
+    assert adaptation_of(read_task(tmp_path / "task.yaml")).work_dir == Path("work_dirs/7")
 
 
 def test_a_new_version_leaves_prepared_annotations_alone(task, load, tmp_path, monkeypatch):
@@ -128,22 +129,27 @@ def test_without_a_source_validation_set_only_the_target_is_tested(task, load):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(classes="part"), "'classes'.*list of different names"),
+        (dict(classes="part"), "'classes' is 'part', expected a valid list"),
+        (dict(classes=[]), r"'classes' is \[\], .* at least 1 item"),
+        (dict(classes=["part", False]), "'classes.1' is False, expected a valid string"),
         (dict(classes=["part", "part"]), "list of different names"),
         (dict(image_size=[60, 96]), r"\[60, 96\], expected height and width, multiples of 32"),
-        (dict(epochs={"base": 1}), "'epochs: base'.* is 1, expected a whole number of at least"),
-        (dict(epochs={"bose": 1}), "unknown bose; known: base, source_training, target_training"),
-        (dict(target=dict(domain="line_b")), "'target'.* lacks test, train, unlabelled"),
-        (dict(colour="red"), "unknown colour"),
+        (dict(image_size=64), "'image_size' is 64, expected a valid list"),
+        (dict(epochs={"base": 1}), r"'epochs.base'.* is 1, expected a whole number of at least 6 \(1 to warm"),
+        (dict(epochs={"base": 1.5}), "'epochs.base' is 1.5, expected a valid integer"),
+        (dict(epochs={"bose": 1}), "'epochs' has unknown bose; known: base, source_training, target_training"),
+        (dict(target=dict(domain="line_b")), "'target.train' is missing; add it; 'target.unlabelled' is missing"),
+        (dict(target=None), "'target' is None, expected a mapping with domain, num_annotated, test, train, unlabelled"),
+        (dict(colour="red"), "task.yaml: has unknown colour; known: classes, epochs"),
         ({5: "red"}, "unknown 5"),
-        (dict(name=None), "'name'.* is None, expected a name"),
-        (dict(name="../elsewhere"), "'name'.* is '../elsewhere'"),
+        (dict(name=None), "'name' is None, expected a valid string"),
+        (dict(name="../elsewhere"), "'name' is '../elsewhere', expected a name for the folder"),
     ],
 )
 def test_mistakes_are_one_clear_line(task, load, change, message):
     with pytest.raises(UserError, match=message) as error:
         load(task | change)
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and str(error.value).count(str(load.file)) == 1
 
 
 @pytest.mark.parametrize(
@@ -151,16 +157,16 @@ def test_mistakes_are_one_clear_line(task, load, change, message):
     [
         ("target", dict(domain="line_a"), "both called 'line_a'"),
         ("target", dict(domain="line.b"), "line.b"),
-        ("target", dict(domain=None), r"\['line_a', None\], expected two names"),
-        ("target", dict(domain="in"), "'in' .* is a word of Python"),
+        ("target", dict(domain=None), "'target.domain' is None, expected a valid string"),
+        ("target", dict(domain="in"), "'in' is a word of Python"),
         ("target", dict(domain="training"), "'training' means something else to torch"),
-        ("target", dict(unlabelled=""), "unlabelled of target.* is ''"),
-        ("target", dict(num_annotated=True), "'num_annotated'.* is True"),
+        ("target", dict(unlabelled=""), "'target.unlabelled' is '', .* at least 1 character"),
+        ("target", dict(num_annotated=True), "'target.num_annotated' is True, expected a valid integer"),
         ("target", dict(unlabelled="none"), "none.* does not exist"),
-        ("target", dict(num_annotated=0), "'num_annotated'.* is 0, expected a whole number"),
+        ("target", dict(num_annotated=0), "'target.num_annotated' is 0, expected greater than or equal to 1"),
         ("target", dict(num_annotated=99), "99 annotated images asked for, but only 6"),
         ("target", dict(test=dict(annotations="none.json", images="b/images")), "none.json does not exist"),
-        ("source", dict(train=dict(annotations=3, images="a/images")), "annotations of source train.* is 3"),
+        ("source", dict(train=dict(annotations=3, images="a/images")), "'source.train.annotations' is 3, expected a"),
         ("source", dict(train=dict(annotations="a/annotations.json", images="none")), "none.* does not exist"),
     ],
 )
@@ -211,10 +217,47 @@ def test_drawn_images_have_boxes_of_the_tasks_classes(task, load, tmp_path):
 
 def test_missing_and_broken_task_files(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
-        load_task(tmp_path / "none.yaml")
+        read_task(tmp_path / "none.yaml")
     (tmp_path / "broken.yaml").write_text("name: [tiny")
     with pytest.raises(UserError, match="not valid YAML"):
-        load_task(tmp_path / "broken.yaml")
+        read_task(tmp_path / "broken.yaml")
     (tmp_path / "list.yaml").write_text("- tiny")
     with pytest.raises(UserError, match="expected a mapping"):
-        load_task(tmp_path / "list.yaml")
+        read_task(tmp_path / "list.yaml")
+
+
+def test_an_option_comes_after_what_the_task_says_and_none_is_without_effect(task, load):
+    task["epochs"] = {"base": 9, "source_training": 7}
+    usual, shorter = load(task).configs, load(task, cfg_options={"max_epochs": 6}).configs
+    assert [usual[stage].runner.max_epochs for stage in (BASE, SOURCE_TRAINING, TARGET_TRAINING)] == [9, 7, 10]
+    assert {config.runner.max_epochs for config in shorter.values()} == {6}
+    with pytest.raises(UserError, match="'epochs.base' .* or .*cfg_options.* is 2, .* at least 6"):
+        load(task, cfg_options={"runner.max_epochs": 2})
+    with pytest.raises(UserError, match="num_annotated.*task.yaml says that under 'target'"):
+        load(task, cfg_options={"num_annotated": 2})
+    for option in ("memory_dir", "memory_files.line_a"):
+        with pytest.raises(UserError, match=f"{option.split('.')[0]}.*the pipeline sets that"):
+            load(task, cfg_options={option: "elsewhere"})
+
+
+def test_training_reads_the_memory_files_that_clustering_writes(task, load):
+    adaptation = load(task)
+    write_configs(adaptation)
+    clustered = next(step.outputs for step in steps_of(adaptation) if step.name == "cluster")
+    files = adaptation.configs[SOURCE_TRAINING].model.adapter.memory.files
+    assert files == dict(zip(("line_a", "line_b"), map(str, clustered), strict=True))
+
+
+def test_reading_looks_at_no_data_and_preparing_writes_nothing_that_is_there(task, tmp_path):
+    (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
+    read = read_task(tmp_path / "task.yaml")
+    assert (read.target.test.annotations, read.source.val.images) == (
+        tmp_path / "b_test/annotations.json",
+        tmp_path / "a_val/images",
+    )
+    prepared = prepare_annotations(read, tmp_path / "prepared")
+    assert prepared["source_train"] == read.source.train and not (tmp_path / "prepared").exists()
+    task["source"]["train"]["images"] = "nowhere"
+    (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
+    with pytest.raises(UserError, match="nowhere/001.png"):
+        prepare_annotations(read_task(tmp_path / "task.yaml"), tmp_path / "prepared")

@@ -54,7 +54,4 @@ memory_images = dict(
     foggy_cityscapes=dict(img="${data_roots.foggy_cityscapes}/leftImg8bit_foggy/train"),
 )
 memory_dir = "work_dirs/yolox_fs_x_640x640_50e_cityscapes_base/memory"
-memory_files = dict(
-    cityscapes="${memory_dir}/cityscapes_cluster.pth",
-    foggy_cityscapes="${memory_dir}/foggy_cityscapes_cluster.pth",
-)
+memory_files = dict()  # MEMORY_DIR/DOMAIN_cluster.pth, unless named here

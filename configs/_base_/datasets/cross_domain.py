@@ -13,7 +13,8 @@ target_samples = None
 # memory of num_colours clusters that extract_fea_fewshot.py --prototype colour and knn_cuda.py made.
 colour_prob = 0.0
 num_colours = 20
-colour_file = "${memory_dir}/${target_domain}_colour_cluster.pth"
+colour_domain = "${target_domain}"
+colour_file = None  # MEMORY_DIR/DOMAIN_colour_cluster.pth, unless named here
 colour_prototypes = "stored"
 coloured_pipeline = [
     dict(type="LoadImageFromFile"),

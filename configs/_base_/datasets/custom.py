@@ -1,8 +1,4 @@
-"""Your own data: give domain names, classes, folders and annotation files here or in a leaf of your own.
-
-``memory_files`` has one entry per domain, under the domain's name: a leaf that renames domains replaces all of it
-(``memory_files=dict(_delete_=True, ...)``).
-"""
+"""Your own data: give domain names, classes, folders and annotation files here or in a leaf of your own."""
 
 data_roots = dict(source="data/source", target="data/target")
 source_domain = "source"
@@ -56,4 +52,4 @@ memory_images = dict(
     target="${unlabelled_images}",
 )
 memory_dir = "work_dirs/yolox_fs_n_custom_base/memory"
-memory_files = dict(source="${memory_dir}/source_cluster.pth", target="${memory_dir}/target_cluster.pth")
+memory_files = dict()  # MEMORY_DIR/DOMAIN_cluster.pth, unless named here

@@ -27,7 +27,4 @@ memory_images = dict(
     indus_synth_t1="${unlabelled_images}",
 )
 memory_dir = "work_dirs/yolox_fs_n_128x320_indus_synth_base/memory"
-memory_files = dict(
-    indus_synth_s="${memory_dir}/indus_synth_s_cluster.pth",
-    indus_synth_t1="${memory_dir}/indus_synth_t1_cluster.pth",
-)
+memory_files = dict()  # MEMORY_DIR/DOMAIN_cluster.pth, unless named here

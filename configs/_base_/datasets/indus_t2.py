@@ -25,7 +25,4 @@ memory_images = dict(
     indus_t2=dict(img="${data_roots.indus}/T2/unlabelled"),
 )
 memory_dir = "work_dirs/yolox_fs_x_640x640_50e_Indus_S_base/memory"
-memory_files = dict(
-    indus_s="${memory_dir}/indus_s_cluster.pth",
-    indus_t2="${memory_dir}/indus_t2_cluster.pth",
-)
+memory_files = dict()  # MEMORY_DIR/DOMAIN_cluster.pth, unless named here

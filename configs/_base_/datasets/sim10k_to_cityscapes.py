@@ -54,7 +54,4 @@ memory_images = dict(
     cityscapes=dict(img="${data_roots.cityscapes}/leftImg8bit/train"),
 )
 memory_dir = "work_dirs/yolox_fs_x_640x640_50e_sim10k_base/memory"
-memory_files = dict(
-    sim10k="${memory_dir}/sim10k_cluster.pth",
-    cityscapes="${memory_dir}/cityscapes_cluster.pth",
-)
+memory_files = dict()  # MEMORY_DIR/DOMAIN_cluster.pth, unless named here

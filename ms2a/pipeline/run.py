@@ -1,0 +1,52 @@
+"""Both stages in one call."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ms2a.pipeline.runner import Runner
+from ms2a.pipeline.stages import load_adaptation, steps_of, write_configs
+from ms2a.pipeline.summary import as_text, write_summary
+from ms2a.pipeline.task import adaptation_of, read_task
+
+TASK_SUFFIXES = (".yaml", ".yml")
+
+
+def run_pipeline(
+    config_or_task: str | Path,
+    work_dir: str | Path | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+    say: Callable[..., None] = print,
+) -> dict[str, Any]:
+    """Runs what is not done yet of an adaptation: training, both tests, drawn detections and the summary.
+
+    Called again, it goes on where it stopped.
+
+    Args:
+        config_or_task: a target-training config (.py), or a task file (.yaml), see :mod:`ms2a.pipeline.task`.
+        work_dir: where results go; default ``work_dirs/<name of the config or task>``.
+        seed: of everything random.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
+        cfg_options: config options of all stages; they come after what the task file says.
+        say: where progress and the summary's text are told.
+
+    Returns:
+        the summary: ``source`` and ``target``, ``results`` by detector and score in percent, ``steps`` with seconds,
+        peak memory in MiB and attempts, ``checkpoint_choice`` and ``provenance``.
+
+    Raises:
+        UserError: the config or task cannot be read or used, its data are not right, or a step failed.
+    """
+    path, work_dir = Path(config_or_task), Path(work_dir) if work_dir else None
+    if path.suffix in TASK_SUFFIXES:
+        adaptation = adaptation_of(read_task(path), work_dir, seed, device, cfg_options)
+    else:
+        adaptation = load_adaptation(path, work_dir or Path("work_dirs", path.stem), seed, device, cfg_options)
+    write_configs(adaptation)
+    records = Runner(adaptation.work_dir, say).run(steps_of(adaptation))
+    summary = write_summary(adaptation, records)
+    say(as_text(summary))
+    say(f"summary.txt, summary.json, summary.png, drawn/ and all checkpoints: {adaptation.work_dir}")
+    return summary
