@@ -29,6 +29,7 @@ MAX_REFERENCE_DEPTH = 10
 # Variables of the recipes: sizes of images, and numbers with the smallest that each may be.
 SIZES = ("img_scale", "memory_img_scale")
 SMALLEST = dict(batch_size=1, test_batch_size=1, workers_per_gpu=0, max_epochs=0, num_last_epochs=0, num_prototypes=1)
+SMALLEST |= dict(max_per_img=1, bit_depth=8)
 
 
 def load_config(

@@ -10,7 +10,9 @@ import numpy as np
 
 from ms2a.analysis.detections import draw_detections
 from ms2a.artefacts import atomic_path, read_json
-from ms2a.datasets.annotations import mend_annotations, read_coco
+from ms2a.datasets.annotations import read_coco
+from ms2a.datasets.check.sets import Options, check_set
+from ms2a.datasets.load_picture import read_picture
 
 COLUMNS = ("before: source only", "after: MS2A", "ground truth")
 CAPTION_HEIGHT, GAP, BACKGROUND = 28, 4, 255
@@ -24,6 +26,7 @@ def comparison_sheet(
     num_images: int = 6,
     score_thr: float = 0.3,
     width: int = 480,
+    bit_depth: int | None = None,
 ) -> None:
     """Writes the sheet, one row per image. The images are evenly spaced in the test set, not picked.
 
@@ -35,11 +38,12 @@ def comparison_sheet(
         num_images: rows.
         score_thr: boxes with lower scores are left out.
         width: of one picture, in pixels.
+        bit_depth: see :func:`ms2a.datasets.load_picture.read_picture`.
     """
     root = Path(test_set.get("data_root") or ".")
     coco = read_coco(root / test_set["ann_file"])
-    mend_annotations(coco)
     classes = list(test_set["classes"])
+    check_set(coco, root / test_set["img_prefix"], Options(classes=classes))  # mends the boxes
     category_ids = {category["name"]: category["id"] for category in coco["categories"]}
     label_of = {category_ids[name]: label for label, name in enumerate(classes)}
     truth = [dict(annotation, score=1.0) for annotation in coco["annotations"]]
@@ -52,7 +56,7 @@ def comparison_sheet(
     rows = [_captions(width)]
     for index in chosen:
         info = coco["images"][index]
-        image = cv2.imread(str(root / test_set["img_prefix"] / info["file_name"]))
+        image = read_picture(root / test_set["img_prefix"] / info["file_name"], bit_depth)
         found = [column[info["id"]] for column in columns]
         pictures = [draw_detections(image, boxes, classes, score_thr) for boxes in found[:-1]]
         pictures.append(draw_detections(image, found[-1], classes, with_scores=False))

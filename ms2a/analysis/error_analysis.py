@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from pycocotools import mask
 from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from ms2a.artefacts import read_json
 from ms2a.datasets.annotations import mend_annotations, read_coco
+from ms2a.datasets.evaluation import OneLimitEval, limits_for
 from ms2a.errors import UserError
 
 FOUND = "found"
@@ -130,8 +130,9 @@ def _map50(truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]) ->
         coco = COCO()
         coco.dataset = dict(truth)
         coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes([dict(item) for item in detections]), "bbox")
+        evaluation = OneLimitEval(coco, coco.loadRes([dict(item) for item in detections]), "bbox")
         evaluation.params.iouThrs = np.array([MATCHED])
+        evaluation.params.maxDets = list(limits_for(len(detections)))
         evaluation.evaluate()
         evaluation.accumulate()
     precision = evaluation.eval["precision"][0, :, :, 0, -1]  # at every recall, of every class, all areas

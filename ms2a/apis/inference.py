@@ -22,6 +22,7 @@ from ms2a.apis.onnx_detector import OnnxDetector
 from ms2a.artefacts import atomic_path, provenance, write_json
 from ms2a.datasets.config_edits import pipelines
 from ms2a.datasets.image_folder import ImageFolderDataset
+from ms2a.datasets.load_picture import read_picture
 from ms2a.engine.distributed import choose_device
 from ms2a.engine.fast_inference import speed_up
 from ms2a.engine.prefetch import prefetch
@@ -94,7 +95,7 @@ def infer(
     skipped = []
     for dataset, index, detections in _detect(model, datasets):
         path = dataset.path(index)
-        picture = None if detections is None else mmcv.imread(path)
+        picture = None if detections is None else read_picture(path, cfg.get("bit_depth"))
         if picture is not None:
             output.add(dataset, index, picture, detections)
             continue

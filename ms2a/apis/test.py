@@ -21,6 +21,7 @@ from mmdet.utils import build_ddp, build_dp
 from ms2a.analysis.detections import draw_detections, picture_name
 from ms2a.artefacts import atomic_path, provenance, write_json
 from ms2a.datasets.config_edits import allow_batches, flip_views, has_views
+from ms2a.datasets.load_picture import read_picture
 from ms2a.engine.checkpoint import class_mismatch
 from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.engine.fast_inference import speed_up
@@ -187,7 +188,8 @@ def draw(run: TestRun, folder: str | os.PathLike | None, score_thr: float = 0.3,
     """
     folder = Path(folder) if folder is not None else None
     for domain, path, name, _, _, detections in run.images():
-        picture = draw_detections(mmcv.imread(str(path)), detections, run.dataset.CLASSES, score_thr)
+        image = read_picture(path, run.cfg.get("bit_depth"))
+        picture = draw_detections(image, detections, run.dataset.CLASSES, score_thr)
         if folder is not None:
             with atomic_path(folder / picture_name(domain, name)) as temporary:
                 mmcv.imwrite(picture, str(temporary))

@@ -5,6 +5,7 @@ from ms2a.datasets.domain_coco import DomainCocoDataset
 from ms2a.datasets.domain_concat import DomainConcatDataset
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.image_folder import ImageFolderDataset
+from ms2a.datasets.load_picture import LoadPicture
 from ms2a.datasets.memory_colour import ColourQuantiles, MemoryColour
 from ms2a.datasets.transforms import CrossDomainCopyPaste, FitResize, SameDomainMosaic
 from ms2a.datasets.voc import voc_to_coco
@@ -17,6 +18,7 @@ __all__ = [
     "DomainConcatDataset",
     "FitResize",
     "ImageFolderDataset",
+    "LoadPicture",
     "MemoryColour",
     "SameDomainMosaic",
     "nested_splits",

@@ -12,9 +12,11 @@ from typing import Any
 import mmcv
 import numpy as np
 from mmdet.datasets import DATASETS, CocoDataset
+from mmdet.datasets import coco as mmdet_coco
 
 from ms2a.datasets.annotations import order_categories, read_coco
 from ms2a.datasets.check.sets import Options, check_set
+from ms2a.datasets.evaluation import OneLimitEval, limits_for
 from ms2a.datasets.fewshot import draw_subset
 from ms2a.datasets.findings import log_findings, refuse_errors
 from ms2a.datasets.sample import Sample
@@ -155,14 +157,22 @@ class DomainCocoDataset(CocoDataset):
     def _unreadable_error(self, index: int, more: str = "") -> UserError:
         return UserError(f"image {self._image_path(index)} of {self.ann_file} is missing or unreadable{more}")
 
+    def evaluate(self, results: list, *args: Any, **kwargs: Any) -> dict:
+        """As in mmdet; the last of ``proposal_nums`` follows the number of detections, where it is not given."""
+        if len(args) < 5:
+            most = max((sum(map(len, result)) for result in results), default=0)
+            kwargs.setdefault("proposal_nums", limits_for(most))
+        return super().evaluate(results, *args, **kwargs)
+
     def evaluate_det_segm(self, results: list, *args: Any, **kwargs: Any) -> dict:
-        """As in mmdet, but each row of the per-class table has its own class, and no detection at all scores 0."""
+        """As in mmdet, but precisions have one limit, per-class rows their own class, and no detection scores 0."""
         # COCOeval sorts category ids, and mmdet's per-class table takes them to be in the order of the classes.
         in_class_order, self.cat_ids = self.cat_ids, sorted(self.cat_ids)
+        stock_evaluation, mmdet_coco.COCOeval = mmdet_coco.COCOeval, OneLimitEval
         try:
             scores = super().evaluate_det_segm(results, *args, **kwargs)
         finally:
-            self.cat_ids = in_class_order
+            self.cat_ids, mmdet_coco.COCOeval = in_class_order, stock_evaluation
         if not scores and not any(len(boxes) for result in results for boxes in result):
             scores = {f"bbox_mAP{which}": 0.0 for which in ("", "_50", "_75", "_s", "_m", "_l")}
         return scores

@@ -9,6 +9,7 @@ import numpy as np
 from mmdet.datasets.pipelines import LoadImageFromFile
 
 from ms2a.datasets.domain_coco import DomainCocoDataset
+from ms2a.datasets.load_picture import LoadPicture
 
 
 class ImageCache:
@@ -108,7 +109,7 @@ def _annotated(dataset: Any) -> Iterator[DomainCocoDataset]:
 
 def _is_plain(step: Any) -> bool:
     """Whether a transform decodes a file to (H, W, 3) uint8, blue first."""
-    return (
+    return isinstance(step, LoadPicture) or (
         type(step) is LoadImageFromFile
         and not step.to_float32
         and (step.color_type, step.channel_order) == ("color", "bgr")

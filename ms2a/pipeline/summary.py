@@ -42,6 +42,7 @@ def write_summary(adaptation: Adaptation, records: Sequence[Mapping]) -> dict[st
         before=adaptation.results("source_only") / "detections.json",
         after=adaptation.results(TARGET_TRAINING) / "detections.json",
         out_file=adaptation.work_dir / "summary.png",
+        bit_depth=config.get("bit_depth"),
     )
     return summary
 

@@ -29,8 +29,6 @@ from ms2a.storage.resume import Partial, file_identity, warn
 
 # For the slowest process: all meet when each has seen its images.
 LONGEST_WAIT = timedelta(days=7)
-# What a colour sample is taken of: the images as they are stored, which no detector has to see.
-COLOUR_PIPELINE = [dict(type="LoadImageFromFile"), dict(type="ColourQuantiles")]
 # A location is foreground where the base detector finds a box of at least this score.
 FOREGROUND_SCORE = 0.3
 
@@ -96,7 +94,7 @@ def extract(
             f"batch size {batch_size}, {workers} workers, a save every {save_interval} s: expected at least 1, 0 and 0"
         )
     chosen = init_distributed(launcher, choose_device(device), LONGEST_WAIT)
-    pipeline = COLOUR_PIPELINE if prototype == "colour" else memory_pipeline(cfg)
+    pipeline = _colour_pipeline(cfg) if prototype == "colour" else memory_pipeline(cfg)
     dataset = ImageFolderDataset(img, pipeline, img_root, domain)
     model = None if prototype == "colour" else speed_up(build_model(cfg, checkpoint, chosen))
     samples = {kind: LevelSamples(max_samples, seed, sample_by) for kind in KINDS[prototype]}
@@ -138,6 +136,11 @@ def extract(
 
 def _digest(words: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _colour_pipeline(cfg: Config) -> list[dict]:
+    """What a colour sample is taken of: the images as they are stored, which no detector has to see."""
+    return [dict(type="LoadPicture", bit_depth=cfg.get("bit_depth")), dict(type="ColourQuantiles")]
 
 
 def _check_found(img: str | os.PathLike, run: SamplingRun) -> None:

@@ -1,6 +1,7 @@
 import json
 import logging
 
+import cv2
 import numpy as np
 import pytest
 from mmdet.datasets import build_dataloader, build_dataset
@@ -226,3 +227,35 @@ def test_loads_in_workers(ann_file):
     loader = build_dataloader(dataset, samples_per_gpu=2, workers_per_gpu=1, dist=False)
     metas = [meta for batch in loader for meta in batch["img_metas"].data[0]]
     assert [meta["domain"] for meta in metas] == ["factory"] * 4
+
+
+@pytest.fixture
+def crowded(tmp_path):
+    """One picture of 300 objects, and all of them as detections of mmdet's form."""
+    coco = dict(images=[dict(id=1, file_name="a.png", width=400, height=400)], categories=[dict(id=1, name="part")])
+    coco["annotations"] = [
+        dict(id=n + 1, image_id=1, category_id=1, bbox=[20 * (n % 20), 20 * (n // 20), 15, 15]) for n in range(300)
+    ]
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((400, 400, 3), np.uint8))
+    (tmp_path / "a.json").write_text(json.dumps(coco))
+    corners = [[x, y, x + width, y + height, 0.9] for x, y, width, height in (a["bbox"] for a in coco["annotations"])]
+    return tmp_path / "a.json", [[np.array(corners, np.float32)]]
+
+
+def test_every_object_of_a_full_picture_counts_in_every_score(crowded):
+    ann_file, perfect = crowded
+    config = dict(
+        config_of(ann_file), classes=("part",), img_prefix=str(ann_file.parent), test_mode=True, pipeline=TEST
+    )
+    scores = build_dataset(config).evaluate(perfect)
+    assert [scores[f"bbox_{name}"] for name in ("mAP", "mAP_50", "mAP_75", "mAP_s")] == [1.0] * 4
+    half = [[perfect[0][0][:150]]]
+    scores = build_dataset(config).evaluate(half)
+    assert scores["bbox_mAP"] == scores["bbox_mAP_50"] == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("side", [20, 31])
+def test_small_pictures_are_trained_on(tmp_path, side):
+    make_coco(tmp_path / "small", size_hw=(side, 48))
+    config = config_of(tmp_path / "small" / "annotations.json")
+    assert len(build_dataset(dict(config, classes=("part",)))) == 4

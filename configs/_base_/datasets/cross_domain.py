@@ -17,7 +17,7 @@ colour_domain = "${target_domain}"
 colour_file = None  # MEMORY_DIR/DOMAIN_colour_cluster.pth, unless named here
 colour_prototypes = "stored"
 coloured_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="LoadPicture", bit_depth="${bit_depth}"),
     dict(type="LoadAnnotations", with_bbox=True),
     dict(type="MemoryColour", file="${colour_file}", prob="${colour_prob}", prototypes="${colour_prototypes}"),
 ]

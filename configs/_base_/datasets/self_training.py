@@ -7,7 +7,7 @@ data = dict(
         type="SelfTrainingDataset",
         unlabelled=dict(img="${unlabelled_images.img}", domain="${target_domain}"),
         geometry=[
-            dict(type="LoadImageFromFile"),
+            dict(type="LoadPicture", bit_depth="${bit_depth}"),
             dict(type="RandomFlip", flip_ratio=0.5),
             dict(type="FitResize", img_scale="${img_scale}"),
             "${fixed_pad}",

@@ -8,7 +8,9 @@ affine_scale = (0.1, 2)
 affine_border = "${mosaic_border}"  # (0, 0) where Mosaic is left out
 batch_size = 1
 
-load_pipeline = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True)]
+# Significant bits of 16-bit pictures, e.g. 10 or 12; None: all 16. Pictures of 8 bits are what they are.
+bit_depth = None
+load_pipeline = [dict(type="LoadPicture", bit_depth="${bit_depth}"), dict(type="LoadAnnotations", with_bbox=True)]
 # Of the training images of each side.
 source_pipeline = load_pipeline
 target_pipeline = load_pipeline
@@ -34,7 +36,7 @@ test_pads = dict(
     multiple=dict(type="Pad", size_divisor=32, pad_val=dict(img=(114.0, 114.0, 114.0))),
 )
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="LoadPicture", bit_depth="${bit_depth}"),
     dict(
         type="MultiScaleFlipAug",
         img_scale="${img_scale}",

@@ -3,6 +3,7 @@
 nms = dict(type="nms", iou_threshold=0.6)
 # mmdet's default "Swish" is the same function in two steps; in place it would first copy what the backward pass needs.
 activation = dict(type="SiLU", inplace=False)
+max_per_img = 100  # detections kept of a picture; more where pictures hold more objects
 
 model = dict(
     type="MS2AYOLOX",
@@ -34,5 +35,5 @@ model = dict(
         loss_l1=dict(type="SmoothL1Loss", reduction="sum", loss_weight=1.0),
     ),
     train_cfg=dict(assigner=dict(type="SimOTAAssigner", center_radius=2.5)),
-    test_cfg=dict(score_thr=0.01, nms="${nms}", max_per_img=100),
+    test_cfg=dict(score_thr=0.01, nms="${nms}", max_per_img="${max_per_img}"),
 )

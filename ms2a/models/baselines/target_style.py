@@ -4,11 +4,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmdet.datasets import PIPELINES
 
 from ms2a.datasets.image_folder import find_images
+from ms2a.datasets.load_picture import check_bit_depth, read_picture
 from ms2a.errors import UserError
 
 METHODS = {"HistogramMatching": "hm_metadata", "FDA": "fda_metadata"}
@@ -26,6 +26,7 @@ class TargetStyle:
         img_root: folder that the names in a COCO json start from.
         methods: those to choose from, each equally often.
         prob: share of the images that are restyled.
+        bit_depth: see :func:`ms2a.datasets.load_picture.read_picture`.
 
     Raises:
         UserError: albumentations is not installed, an unknown method, or nothing to read; unreadable images are left
@@ -38,6 +39,7 @@ class TargetStyle:
         img_root: str | os.PathLike | None = None,
         methods: Sequence[str] = tuple(METHODS),
         prob: float = 0.5,
+        bit_depth: int | None = None,
     ) -> None:
         unknown = sorted(set(methods) - set(METHODS))
         if unknown or not methods:
@@ -46,6 +48,7 @@ class TargetStyle:
         self._img = str(img)
         self._images = find_images(img, img_root)
         self.prob = prob
+        self.bit_depth = check_bit_depth(bit_depth)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """Changes ``results["img"]``, uint8 (H, W, 3)."""
@@ -60,7 +63,7 @@ class TargetStyle:
         """A random readable image; one that is not is not tried again."""
         while self._images:
             number = np.random.randint(len(self._images))
-            image = mmcv.imread(os.path.join(*self._images[number]))
+            image = read_picture(os.path.join(*self._images[number]), self.bit_depth)
             if image is not None:
                 return image
             self._images.pop(number)
