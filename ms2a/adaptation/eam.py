@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from ms2a.adaptation.attention import AdaptationLayer, average_windows, average_windows_of_upsampled, upsample
+from ms2a.adaptation.attention import AdaptationLayer
 
 
 def _project(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -53,39 +53,19 @@ class EfficientAdaptation(nn.Module):
         self.layers = nn.ModuleList(AdaptationLayer(channels, query, num_heads, normalise) for _ in range(num_layers))
         self.project_out = _zero_conv(channels) if zero_init else None
 
-    def remember(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """All that depends on memory alone, for each layer, see :meth:`AdaptationLayer.remember`.
-
-        Args:
-            memory: M_l = Z_l + R_l, (D, K, h, w), one for each domain.
-        """
-        windows = average_windows(self.project_memory(memory), self.layers[0].memory_grids)
-        return [layer.remember(windows) for layer in self.layers]
-
-    def forward(self, feature: Tensor, remembered: list[tuple[Tensor, Tensor]], domain_index: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, memory: Tensor, domain_index: Tensor) -> Tensor:
         """Adapts a neck map.
 
         Args:
             feature: P_l, (B, C, H, W).
-            remembered: what :meth:`remember` returned for the D domains.
+            memory: M_l = Z_l + R_l, (D, K, h, w), one for each of the D domains of the batch.
             domain_index: int64 (B,), which of the D each image reads.
 
         Returns:
             the map that replaces P_l, (B, C, H, W).
         """
-        adapted = self.project_feature(feature)
-        size_hw, grids = adapted.shape[-2:], self.layers[0].feature_grids
-        # F ← F + layer(F, G) for each layer. A layer sees windows of F only, so F itself is made once, at the end.
-        windows, answers = average_windows(adapted, grids), []
-        for layer, parts in zip(self.layers, remembered, strict=True):
-            if answers:
-                windows = windows + average_windows_of_upsampled(answers[-1], size_hw, grids)
-            answers.append(layer(windows, select_domains(parts, domain_index)))
-        adapted = adapted + upsample(sum(answers[1:], answers[0]), size_hw)
+        adapted = self.project_feature(feature)  # F, (B, C, H, W)
+        memory = self.project_memory(memory)[domain_index]  # G, (B, C, h, w)
+        for layer in self.layers:
+            adapted = adapted + layer(adapted, memory)
         return adapted if self.project_out is None else feature + self.project_out(adapted)
-
-
-def select_domains(parts: tuple[Tensor, Tensor], domain_index: Tensor) -> tuple[Tensor, ...]:
-    """What each image reads, (B, …), of parts (D, …); (1, …) where all read the same domain."""
-    # Indexing by brackets would add up the gradient element by element.
-    return tuple(part if len(part) == 1 else part.index_select(0, domain_index) for part in parts)

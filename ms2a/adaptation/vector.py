@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ms2a.adaptation.attention import multi_head_attention
-from ms2a.adaptation.eam import select_domains
+from ms2a.adaptation.fast import multi_head_attention, select_domains
 
 
 class VectorAdaptation(nn.Module):

@@ -115,7 +115,7 @@ class RawOutputs(nn.Module):
         self.backbone, self.neck, self.head = model.backbone, model.neck, model.bbox_head
         self.levels = model.adapter.levels if domain else None
         with torch.no_grad():
-            self.remembered = model.adapter._remember((domain,)) if domain else None
+            self.remembered = model.adapter.remember([domain]) if domain else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) → the nine maps of :data:`RAW`."""

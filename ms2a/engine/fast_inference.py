@@ -5,7 +5,7 @@ from mmcv.cnn import ConvModule, fuse_conv_bn
 from mmcv.cnn.bricks import Swish
 from torch import Tensor, nn
 
-from ms2a.adaptation.attention import TokenMLP
+from ms2a.adaptation.fast import FastMLP
 
 # oneDNN's convolutions, with weights laid out once and for all and the activation in the same pass.
 _ONEDNN = torch.ops.mkldnn
@@ -26,13 +26,13 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
 
 
 def speed_up(model: nn.Module) -> nn.Module:
-    """Folds the batch norms and on a CPU packs the convolutions for oneDNN, in place.
+    """Folds the batch norms, on a CPU packs the convolutions for oneDNN, and reads the memory once, in place.
 
     Args:
         model: a detector in evaluation mode, on the device where it will be used.
 
     Returns:
-        the model, which can't be trained, moved or saved any more.
+        the model, which can't be trained, moved, saved or given other weights any more.
     """
     device = next(model.parameters()).device
     fold_batch_norms(model)
@@ -40,6 +40,8 @@ def speed_up(model: nn.Module) -> nn.Module:
         for name in PACKED_PARTS:
             if part := getattr(model, name, None):  # a detector may have no adapter
                 _pack(part)
+    if getattr(model, "adapter", None):
+        model.adapter.keep()
     return model
 
 
@@ -73,7 +75,7 @@ def _pack(module: nn.Module) -> None:
     for name, child in module.named_children():
         if _is_folded_swish(child):
             setattr(module, name, PackedConv(child.conv, "swish"))
-        elif isinstance(child, TokenMLP):
+        elif isinstance(child, FastMLP):
             child.fc1, child.fc2, child.relu = PackedConv(child.fc1, "relu"), PackedConv(child.fc2), nn.Identity()
         elif _is_plain(child):
             setattr(module, name, PackedConv(child))

@@ -7,7 +7,7 @@ from mmcv.runner import BaseModule
 from mmdet.models.builder import NECKS
 from torch import Tensor, nn
 
-from ms2a.adaptation import EfficientAdaptation, VectorAdaptation
+from ms2a.adaptation import EfficientAdaptation, VectorAdaptation, accelerate
 from ms2a.errors import UserError
 from ms2a.memory import MemoryBank, read_prototypes
 from ms2a.memory.domains import choose_domain
@@ -50,7 +50,7 @@ class MemoryAdapter(BaseModule):
     ):
         super().__init__(init_cfg)
         self.channels = channels
-        self._kept: dict = {}
+        self._kept: dict[str, list] = {}
         if prototypes not in ("stored", "random", "none"):
             raise UserError(f"adapter.prototypes is {prototypes!r}, expected 'stored', 'random' or 'none'")
         if query not in ("feature", "memory"):
@@ -62,8 +62,10 @@ class MemoryAdapter(BaseModule):
         self.memory_files = memory.pop("files", None) or {}
         self.memory = MemoryBank(**memory)
         self.levels = nn.ModuleList(
-            EfficientAdaptation(
-                channels, self.memory.num_prototypes, num_layers, query, num_heads, zero_init, normalise
+            accelerate(
+                EfficientAdaptation(
+                    channels, self.memory.num_prototypes, num_layers, query, num_heads, zero_init, normalise
+                )
             )
             for _ in self.memory.sizes_hw
         )
@@ -91,7 +93,7 @@ class MemoryAdapter(BaseModule):
     def forward(self, maps: Sequence[Tensor], domains: Sequence[str]) -> tuple[Tensor, ...]:
         """Adapts the neck maps.
 
-        What depends on memory alone is computed once per domain present, in evaluation once per checkpoint.
+        What depends on memory alone is computed once per domain present; after :meth:`keep` it is not computed at all.
 
         Args:
             maps: P_l for each level, (B, C, H_l, W_l).
@@ -107,46 +109,60 @@ class MemoryAdapter(BaseModule):
         domain_index = torch.tensor([present.index(domain) for domain in domains], device=maps[0].device)
         return tuple(
             adapt(feature, remembered, domain_index)
-            for adapt, feature, remembered in zip(self.levels, maps, self._remember(tuple(present)), strict=True)
+            for adapt, feature, remembered in zip(self.levels, maps, self.remember(present), strict=True)
         )
 
-    def _remember(self, domains: tuple[str, ...]) -> list:
+    def remember(self, domains: Sequence[str]) -> list:
         """For each level what depends on the memories of some domains alone."""
-        if self.training or torch.is_grad_enabled():
-            return self._compute(domains)
-        # Tensors count the changes made to them in place: loaded weights and optimizer steps show.
-        state = [(tensor, tensor._version) for tensor in [*self.parameters(), *self.buffers()]]
-        if not _same(self._kept.get("state", ()), state):
-            self._kept = {"state": state}
-        if domains not in self._kept:
-            self._kept[domains] = self._compute(domains)
-        return self._kept[domains]
-
-    def _compute(self, domains: tuple[str, ...]) -> list:
+        kept = {} if torch.is_grad_enabled() else self._kept
+        if all(domain in kept for domain in domains):
+            return _join([kept[domain] for domain in domains])
         return [
             adapt.remember(torch.stack([self._read(domain, level) for domain in domains]))
             for level, adapt in enumerate(self.levels)
         ]
 
-    def train(self, mode: bool = True):
-        """As in torch; what was kept for evaluation is forgotten."""
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Computes what depends on memory alone for all domains that have prototypes, once and for all.
+
+        Call it in evaluation mode. Training mode, new weights and a move to another device drop what is kept; until
+        then calls without gradients use it, so do not change parameters in place meanwhile.
+        """
         self._kept = {}
+        # In full precision: what is kept serves calls with and without autocast.
+        with torch.autocast(next(self.parameters()).device.type, enabled=False):
+            self._kept = {domain: self.remember([domain]) for domain in self.domains if self._is_filled(domain)}
+
+    def train(self, mode: bool = True):
+        """As in torch; training drops what was kept."""
+        if mode:
+            self._kept = {}
         return super().train(mode)
 
     def _apply(self, *args, **kwargs):
         self._kept = {}  # moved to another device, say
         return super()._apply(*args, **kwargs)
 
+    def _load_from_state_dict(self, *args, **kwargs):
+        self._kept = {}
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def _is_filled(self, domain: str) -> bool:
+        return self.memory.is_filled(domain)
+
     def _read(self, domain: str, level: int) -> Tensor:
         """(K, h, w)."""
         return self.memory(domain, level)
 
 
-def _same(state: Sequence[tuple[Tensor, int]], other: Sequence[tuple[Tensor, int]]) -> bool:
-    """Whether both are the same tensors, not equal ones, unchanged."""
-    return len(state) == len(other) and all(
-        tensor is its and version == count for (tensor, version), (its, count) in zip(state, other, strict=True)
-    )
+def _join(domains: Sequence):
+    """Structures of tensors (1, …), one for each of the D domains, as one structure of tensors (D, …)."""
+    if len(domains) == 1:
+        return domains[0]
+    if isinstance(domains[0], Tensor):
+        return torch.cat(list(domains))
+    return [_join(parts) for parts in zip(*domains, strict=True)]
 
 
 @NECKS.register_module()
@@ -190,3 +206,6 @@ class VectorMemoryAdapter(MemoryAdapter):
         """(2, K, C)."""
         domain = choose_domain(domain, self._domains)
         return torch.stack([self.memory(f"{domain}_{kind}", level)[..., 0] for kind in self.KINDS])
+
+    def _is_filled(self, domain: str) -> bool:
+        return all(self.memory.is_filled(f"{domain}_{kind}") for kind in self.KINDS)

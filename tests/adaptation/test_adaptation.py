@@ -4,17 +4,16 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from ms2a.adaptation import EfficientAdaptation, WindowTokens, multi_head_attention, sine_position_code
-from ms2a.adaptation.attention import (
+from ms2a.adaptation import (
     AdaptationLayer,
-    QuickDropout,
-    attention_weights,
-    average_windows,
-    average_windows_of_upsampled,
-    upsample,
+    EfficientAdaptation,
+    WindowTokens,
+    accelerate,
+    multi_head_attention,
+    sine_position_code,
 )
+from ms2a.adaptation.attention import average_windows
 
 
 def test_position_code_matches_a_loop():
@@ -56,28 +55,13 @@ def test_attention_matches_a_loop_without_scaling():
     torch.testing.assert_close(multi_head_attention(query, key, value, num_heads=4), expected)
 
 
-@pytest.mark.parametrize("images", [(2, 2), (2, 1), (1, 2), (1, 1)])  # that ask, that answer
-def test_attention_has_the_gradients_of_the_plain_formula(images):
-    sizes = zip((images[0], images[1], images[1]), (7, 5, 5), strict=True)
-    query, key, value = (torch.randn(batch, tokens, 32, requires_grad=True) for batch, tokens in sizes)
-    direction = torch.randn(max(images), 7, 32)
-    weights = attention_weights(query, key, 4)
-    expected = (weights @ value.unflatten(2, (4, -1)).transpose(1, 2)).transpose(1, 2).flatten(2)
-    result = multi_head_attention(query, key, value, 4)
-    torch.testing.assert_close(result, expected)
-    gradients = (torch.autograd.grad(output, (query, key, value), direction) for output in (result, expected))
-    for gradient, wanted in zip(*gradients, strict=True):
-        torch.testing.assert_close(gradient, wanted)
-
-
 def test_normalised_attention_does_not_see_the_scale_of_the_tokens():
     layer = AdaptationLayer(16, num_heads=4, normalise=True).eval()
-    feature, memory = torch.randn(1, 16, 20, 20), torch.randn(1, 16, 20, 20)
-    windows = average_windows(feature, [10])
-    query, key, _, _ = layer.sides(windows, layer.remember(average_windows(memory, [10, 5, 2])))
-    tokens = WindowTokens(16, [10])(windows)
+    windows = 7 + 3 * torch.randn(1, 100, 16)
+    tokens = windows + layer.asking.code
     mean, variance = tokens.mean(2, keepdim=True), tokens.var(2, unbiased=False, keepdim=True)
-    torch.testing.assert_close(query, layer.q_lin((tokens - mean) / (variance + 1e-5).sqrt()) / 2)  # √d
+    torch.testing.assert_close(layer.asking(windows), (tokens - mean) / (variance + 1e-5).sqrt())
+    assert layer.scale == 1 / 2  # √d
     released = AdaptationLayer(16, num_heads=4)
     assert released.scale == 1
     assert set(layer.state_dict()) - set(released.state_dict()) == {
@@ -85,52 +69,50 @@ def test_normalised_attention_does_not_see_the_scale_of_the_tokens():
     }
 
 
+@pytest.mark.parametrize("query", ["feature", "memory"])
+def test_a_layer_against_the_equation_written_out(query):
+    """Window by window, head by head: pool, project, attend, MLP, upsample, 1×1."""
+    torch.manual_seed(0)
+    layer = AdaptationLayer(8, query, num_heads=2).eval()
+    feature, memory = torch.randn(1, 8, 20, 30), torch.randn(1, 8, 10, 20)
+    asking, answering = (feature, memory) if query == "feature" else (memory, feature)
+
+    def windows_of(maps, grid):
+        height, width = maps.shape[2] // grid, maps.shape[3] // grid
+        cells = [(row, column) for row in range(grid) for column in range(grid)]
+        means = [maps[0, :, y * height : (y + 1) * height, x * width : (x + 1) * width].mean((1, 2)) for y, x in cells]
+        return torch.stack(means), sine_position_code(8, (grid, grid)).flatten(1).T
+
+    windows, code = windows_of(asking, 10)
+    tokens = torch.cat([sum(windows_of(answering, grid)) for grid in (10, 5, 2)])
+    q, k, v = layer.q_lin(windows + code), layer.k_lin(tokens), layer.v_lin(tokens)
+    heads = [slice(0, 4), slice(4, 8)]
+    attended = torch.cat([(q[:, head] @ k[:, head].T).softmax(1) @ v[:, head] for head in heads], dim=1)
+    x = windows + attended
+    hidden = (x @ layer.mlp.fc1.weight[:, :, 0, 0].T + layer.mlp.fc1.bias).relu()
+    x = x + hidden @ layer.mlp.fc2.weight[:, :, 0, 0].T + layer.mlp.fc2.bias
+    result = layer(feature, memory)
+    corners = x @ layer.out_conv.weight[:, :, 0, 0].T + layer.out_conv.bias
+    for row, column in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
+        expected = corners.view(10, 10, 8)[row, column]
+        torch.testing.assert_close(result[0, :, row, column], expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.fixture(params=["feature", "memory"])
-def module(request):
+def plain(request):
     torch.manual_seed(0)
     return EfficientAdaptation(channels=16, num_prototypes=6, query=request.param).eval()
 
 
+@pytest.fixture(params=["plain", "fast"])
+def module(request, plain):
+    return plain if request.param == "plain" else accelerate(plain)
+
+
 def adapt(module, feature, memory, index):
+    if isinstance(module, EfficientAdaptation):
+        return module(feature, memory, index)
     return module(feature, module.remember(memory), index)
-
-
-@pytest.mark.parametrize("size_hw", [(16, 40), (4, 10), (7, 23), (1, 1)])
-def test_a_traced_graph_averages_the_windows_of_any_size(size_hw):
-    maps, grids = torch.randn(2, 3, *size_hw), (10, 5, 2)
-    graph = torch.jit.trace(lambda maps: average_windows(maps, grids), torch.randn(1, 3, 12, 20))
-    torch.testing.assert_close(graph(maps), average_windows(maps, grids))
-    points = torch.randn(2, 100, 3)
-    graph = torch.jit.trace(
-        lambda maps, points: average_windows_of_upsampled(points, maps.shape[-2:], grids),
-        (torch.randn(1, 3, 12, 20), points),
-    )
-    torch.testing.assert_close(graph(maps, points), average_windows_of_upsampled(points, size_hw, grids))
-
-
-@pytest.mark.parametrize("size_hw", [(16, 40), (4, 10), (7, 23), (1, 1), (1, 2)])
-def test_windows_of_what_is_upsampled_need_no_map(size_hw):
-    points = torch.randn(2, 100, 3)
-    maps = F.interpolate(
-        points.transpose(1, 2).unflatten(2, (10, 10)), size=size_hw, mode="bilinear", align_corners=True
-    )
-    torch.testing.assert_close(upsample(points, size_hw), maps)
-    expected = average_windows(maps, (10, 5, 2))
-    torch.testing.assert_close(average_windows_of_upsampled(points, size_hw, (10, 5, 2)), expected)
-
-
-def test_quick_dropout_is_dropout():
-    x = torch.rand(7, 1001, 13) + 1
-    dropout = QuickDropout(0.3)
-    dropped = dropout(x)
-    kept = dropped != 0
-    assert kept.float().mean().item() == pytest.approx(0.7, abs=0.01)
-    torch.testing.assert_close(dropped[kept], x[kept] / 0.7)
-    # Neighbours are dropped independently of each other.
-    flat = kept.flatten().float() - 0.7
-    for distance in (1, 2, 3, 4):
-        assert (flat[distance:] * flat[:-distance]).mean().abs() < 0.005
-    assert torch.equal(dropout.eval()(x), x)
 
 
 def test_permuting_the_batch_permutes_the_result(module):
@@ -148,16 +130,6 @@ def test_memory_shared_in_a_batch_equals_one_image_at_a_time(module):
     for i in range(3):
         alone = adapt(module, feature[i : i + 1], memory[index[i]][None], torch.tensor([0]))
         torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=1e-5)
-
-
-def test_a_layer_sees_the_map_that_the_layers_before_it_made(module):
-    """Against the paper's F ← F + layer(F, G), map by map."""
-    feature, memory = torch.randn(2, 16, 12, 20), torch.randn(2, 6, 12, 20)
-    adapted = module.project_feature(feature)
-    for layer, remembered in zip(module.layers, module.remember(memory), strict=True):
-        answer = layer(average_windows(adapted, layer.feature_grids), remembered)
-        adapted = adapted + upsample(answer, adapted.shape[-2:])
-    torch.testing.assert_close(adapt(module, feature, memory, torch.tensor([0, 1])), adapted)
 
 
 def test_zero_output_projection_leaves_the_projected_feature(module):

@@ -73,52 +73,83 @@ def test_zero_init_starts_at_the_neck_map_and_learns(tmp_path):
     assert adapter.levels[0].project_out.weight.grad.abs().max() > 0
 
 
-def test_in_evaluation_the_memorys_side_is_computed_once_until_something_changes(tmp_path, monkeypatch):
-    adapter = build(tmp_path).eval()
-    computed, whole = [], MemoryAdapter._compute
-    monkeypatch.setattr(
-        MemoryAdapter, "_compute", lambda self, domains: computed.append(domains) or whole(self, domains)
-    )
-    levels = maps()
-
-    @torch.no_grad()
-    def adapt(*domains):
-        return adapter(levels, domains)[0]
-
-    first = adapt("day", "night")
-    torch.testing.assert_close(adapt("day", "night"), first, rtol=0, atol=0)
-    adapt("day", "day")
-    assert computed == [("day", "night"), ("day",)]
-
-    state = {name: value + 1 if "residual" in name else value for name, value in adapter.state_dict().items()}
-    adapter.load_state_dict(state)
-    assert not torch.allclose(adapt("day", "night"), first)
-    with torch.no_grad():
-        adapter.levels[0].layers[0].q_lin.weight.add_(1)
-    changed = adapt("day", "night")
-    adapter.levels[0].layers[0].k_lin.weight.data.mul_(2)  # as the moving average's swap does, unseen by torch
-    adapter.train()
-    adapter.eval()
-    assert not torch.allclose(adapt("day", "night"), changed)
-    assert len(computed) == 5
-    adapter(levels, ("day", "night"))  # with gradients nothing is kept
-    assert len(computed) == 6
+def computations(adapter, monkeypatch):
+    """A list that grows by one entry whenever a level computes what depends on the memory alone."""
+    computed = []
+    for number, level in enumerate(adapter.levels):
+        whole = level.remember
+        monkeypatch.setattr(level, "remember", lambda *args, n=number, whole=whole: computed.append(n) or whole(*args))
+    return computed
 
 
 @torch.no_grad()
-def test_other_tensors_are_noticed_though_they_were_changed_as_often(tmp_path):
+def test_what_is_kept_is_not_computed_again_and_gives_the_same(tmp_path, monkeypatch):
     adapter = build(tmp_path).eval()
+    levels, pairs = maps(), [("day", "night"), ("night", "day"), ("day", "day"), ("night", "night")]
+    expected = [adapter(levels, pair) for pair in pairs]
+    computed = computations(adapter, monkeypatch)
+    adapter.keep()
+    assert computed == [0, 1] * 2  # each domain of its own
+    for pair, before in zip(pairs, expected, strict=True):
+        for ours, theirs in zip(adapter.eval()(levels, pair), before, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    assert len(computed) == 4
+    with torch.enable_grad():  # what is kept has no gradient
+        adapter(levels, ("day", "night"))[0].sum().backward()
+    assert len(computed) == 6
+    assert adapter.memory.memories["day"].residual0.grad.abs().max() > 0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda adapter: adapter.load_state_dict({name: value + 1 for name, value in adapter.state_dict().items()}),
+        lambda adapter: adapter.load_state_dict(
+            {name: value + 1 for name, value in adapter.state_dict().items()}, assign=True
+        ),
+        lambda adapter: adapter.train() and adapter.levels[0].layers[0].k_lin.weight.data.mul_(2),
+        lambda adapter: adapter.double().float(),
+    ],
+)
+def test_training_mode_weights_and_moves_drop_what_is_kept(tmp_path, monkeypatch, change):
+    adapter = build(tmp_path).eval()
+    adapter.keep()
+    computed = computations(adapter, monkeypatch)
+    change(adapter)
+    adapter.eval()(maps(), ("day", "night"))
+    assert computed == [0, 1]
+
+
+@torch.no_grad()
+def test_a_domain_without_prototypes_is_not_kept_but_told(tmp_path):
+    memory = dict(domains=["day", "night"], num_prototypes=K, sizes_hw=SIZES, files=files(tmp_path, ["day"], SIZES))
+    adapter = MemoryAdapter(CHANNELS, memory)
+    adapter.init_weights()
+    adapter.eval().keep()
+    adapter(maps(), ("day", "day"))
+    with pytest.raises(UserError, match="memory of domain 'night' holds no prototypes"):
+        adapter(maps(), ("day", "night"))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("query", ["feature", "memory"])
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_call_under_autocast_leaves_nothing_behind(tmp_path, query, keep):
+    """In every order: kept or first called under autocast or without."""
+    adapter = build(tmp_path, query=query).eval()
     levels = maps()
-    states = [{name: value + step for name, value in adapter.state_dict().items()} for step in (0.0, 0.1)]
-    for state in states:
-        adapter.load_state_dict(state, assign=True)
-        found = adapter(levels, ("day", "night"))[0]
-        adapter.eval()  # forgets
-        torch.testing.assert_close(found, adapter(levels, ("day", "night"))[0], rtol=0, atol=0)
-    first = torch.func.functional_call(adapter, states[0], (levels, ("day", "night")))[0]
-    adapter.load_state_dict(states[0], assign=True)
-    adapter.eval()
-    torch.testing.assert_close(first, adapter(levels, ("day", "night"))[0], rtol=0, atol=0)
+    expected = adapter(levels, ("day", "night"))
+    for half in (True, False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            if keep:
+                adapter.keep()
+            low = adapter(levels, ("day", "night"))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            low = adapter(levels, ("day", "night"))
+        for ours, rough, theirs in zip(adapter(levels, ("day", "night")), low, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+            assert (rough - theirs).abs().max() < 0.1 * theirs.abs().max()
 
 
 def test_heads_that_do_not_divide_the_channels_are_refused(tmp_path):
