@@ -21,6 +21,7 @@ class MS2AYOLOXHead(YOLOXHead):
         mmdet's head ignores ``with_nms``, so that merging several views takes labels for scores.
         """
         cfg = self.test_cfg if cfg is None else cfg
+        outs = [[level.float() for level in kind] for kind in outs]  # under autocast; NMS wants one precision
         if not with_nms:
             cfg = ConfigDict(cfg, nms=None)
         return super().get_bboxes(*outs, img_metas=img_metas, cfg=cfg, rescale=rescale)

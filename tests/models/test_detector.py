@@ -1,14 +1,19 @@
 """The detector's wiring: domains, foreground masks, test-time behaviour, training steps."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from mmcv import ConfigDict
 from mmdet.models import build_detector
 
+from ms2a.engine.fast_inference import speed_up
 from ms2a.errors import UserError
 from ms2a.memory.files import write_maps
 from ms2a.models import foreground_mask
+from ms2a.models.detector import _BATCH
 
 SIZES = [(8, 12), (4, 6), (2, 3)]
 INPUT_HW = (64, 96)
@@ -109,7 +114,7 @@ def test_domains_are_named_and_known():
     data["img_metas"][1].pop("domain")
     with pytest.raises(UserError, match="no domain is named"):
         model.train()(**data)
-    assert model._batch is None  # nothing is left behind by a failed pass
+    assert _BATCH.get() is None  # nothing is left behind by a failed pass
 
 
 def test_an_unfilled_memory_is_an_error():
@@ -132,6 +137,45 @@ def test_each_image_of_a_batch_is_detected_as_alone_and_the_default_is_the_targe
     default, night, day = (model.simple_test(img[:1], m)[0] for m in (unnamed, metas("night"), metas("day")))
     np.testing.assert_array_equal(np.vstack(default), np.vstack(night))
     assert not np.allclose(np.vstack(default), np.vstack(day))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("fast", [False, True])
+def test_threads_that_share_a_detector_get_what_one_alone_gets(fast, monkeypatch):
+    model = build().eval()
+    model = speed_up(model) if fast else model
+    images = torch.rand(24, 3, *INPUT_HW) * 255
+    calls = [(index, ("day", "night")[(index + shift) % 2]) for shift in range(2) for index in range(len(images))]
+
+    @torch.no_grad()
+    def detect(call):
+        index, domain = call
+        return model.simple_test(images[index : index + 1], metas(domain))[0]
+
+    alone = [detect(call) for call in calls]
+    # Another thread's turn comes between naming the domains and reading them.
+    whole = type(model).extract_feat
+    monkeypatch.setattr(type(model), "extract_feat", lambda self, img: time.sleep(0.01) or whole(self, img))
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(detect, calls))
+    for ours, theirs in zip(together, alone, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+    assert not np.allclose(np.vstack(alone[0]), np.vstack(alone[len(images)]), atol=1e-3)  # the other domain's
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("query", ["feature", "memory"])
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_detector_used_under_autocast_works_without_it_afterwards(query, fast):
+    model = build(query=query).eval()
+    image = torch.rand(1, 3, *INPUT_HW) * 255
+    expected = np.vstack(model.simple_test(image, metas("day"))[0])
+    model = speed_up(model) if fast else model
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = np.vstack(model.simple_test(image, metas("day"))[0])
+    assert np.isfinite(rough).all()
+    np.testing.assert_allclose(np.vstack(model.simple_test(image, metas("day"))[0]), expected, atol=1e-2)
 
 
 @torch.no_grad()

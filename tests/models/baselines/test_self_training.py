@@ -6,6 +6,7 @@ import torch
 
 from ms2a.errors import UserError
 from ms2a.models.baselines.self_training import SelfTraining, teacher_state
+from ms2a.models.detector import _BATCH
 from tests.models.test_detector import INPUT_HW, batch, build, metas
 
 
@@ -85,7 +86,7 @@ def test_views_with_pseudo_labels_join_the_batch(monkeypatch, score_thr, joined)
 
     def spy(self, img):
         if self.training:
-            seen.update(images=img.detach(), domains=list(self._batch.domains), boxes=self._batch.boxes)
+            seen.update(images=img.detach(), domains=list(_BATCH.get().domains), boxes=_BATCH.get().boxes)
         return whole(self, img)
 
     monkeypatch.setattr(type(model), "extract_feat", spy)

@@ -1,0 +1,81 @@
+"""The detector of all configs: the published method, and beside it what the benchmark compares it with."""
+
+from collections.abc import Sequence
+
+import torch
+from mmcv.runner import ModuleList
+from mmdet.models.builder import DETECTORS, build_neck
+from torch import Tensor
+
+from ms2a.errors import UserError
+from ms2a.models.baselines.alignment import build_alignment
+from ms2a.models.baselines.self_training import SelfTraining
+from ms2a.models.baselines.style import attach
+from ms2a.models.detector import MS2AYOLOX, Batch
+
+
+@DETECTORS.register_module("MS2AYOLOX")
+class ComparedYOLOX(MS2AYOLOX):
+    """:class:`~ms2a.models.MS2AYOLOX` with alignment losses, self-training and styles, each off by default.
+
+    Args:
+        *args: see :class:`~ms2a.models.MS2AYOLOX`.
+        alignment: configs of :class:`~ms2a.models.baselines.FeatureAlignment`, or with ``to_memory`` of
+            :class:`~ms2a.models.baselines.MemoryAlignment`, towards ``default_domain``; each adds one loss; or None.
+        self_training: arguments of :class:`~ms2a.models.baselines.self_training.SelfTraining`, or None. The data
+            set must be a :class:`~ms2a.models.baselines.SelfTrainingDataset`.
+        style: config of the :class:`~ms2a.models.baselines.StyleMemory`, or None. Used in training only.
+        **kwargs: see :class:`~ms2a.models.MS2AYOLOX`.
+
+    Raises:
+        UserError: alignment has no ``default_domain``; see also the parent.
+    """
+
+    def __init__(
+        self,
+        *args,
+        alignment: Sequence[dict] | None = None,
+        self_training: dict | None = None,
+        style: dict | None = None,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        if alignment and self.default_domain is None:
+            raise UserError("alignment needs model.default_domain, the name of the target, to tell its two sides apart")
+        # mmcv's list: torch's would not hand init_weights on.
+        self.alignment = ModuleList(build_alignment(config, self.default_domain) for config in alignment or ())
+        self.self_training = SelfTraining(**self_training) if self_training else None
+        self.style = build_neck(style) if style else None
+        self._styles: tuple[Tensor, Tensor] | None = None  # of the batch that trains
+        if self.style:
+            attach(self.style, self.backbone, lambda: self._styles)
+
+    def forward_train(self, img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore=None, **unlabelled):
+        """As in the parent, with styles and pseudo-labels.
+
+        In self-training ``unlabelled_weak``, ``unlabelled_strong`` and ``unlabelled_metas`` come too; strong views with
+        a pseudo-label join the batch.
+        """
+        if self.self_training and self._progress_in_iter >= self.self_training.start_iter:
+            img, img_metas, gt_bboxes, gt_labels = self._with_pseudo_labels(
+                img, img_metas, gt_bboxes, gt_labels, **unlabelled
+            )
+        if self.style:
+            self._styles = self.style.draw(self._domains_of(img_metas), img.device)
+        try:
+            return super().forward_train(img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore)
+        finally:
+            self._styles = None
+
+    def further_losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Those of the parent, and one for each alignment."""
+        aligned = {each.name: each(getattr(batch, each.on), batch.domains) for each in self.alignment}
+        return {**super().further_losses(batch), **aligned}
+
+    def _with_pseudo_labels(
+        self, img, img_metas, gt_bboxes, gt_labels, unlabelled_weak, unlabelled_strong, unlabelled_metas
+    ):
+        views, metas, boxes, labels = self.self_training.pseudo_labelled(
+            self, unlabelled_weak, unlabelled_strong, unlabelled_metas
+        )
+        return torch.cat([img, views]), [*img_metas, *metas], [*gt_bboxes, *boxes], [*gt_labels, *labels]
