@@ -138,11 +138,11 @@ class CocoBuilder:
             self.findings.warn(f"flag {value!r} is neither yes nor no and taken for no", example)
             return False
 
-    def left_out_pictures(self, what: str) -> list[str]:
+    def left_out_pictures(self, what: str, remedy: str = "") -> list[str]:
         """Counts the pictures of the folder that no file is about; returns their names."""
         left = [name for name in self.pictures.names if name not in self._pictures]
         if left:
-            self.findings.note(what, left[0], count=len(left))
+            self.findings.note(what, left[0], remedy, len(left))
         return left
 
     def build(self) -> dict[str, Any]:

@@ -1,13 +1,27 @@
 """LabelMe: one JSON file a picture, with ``shapes``."""
 
 import math
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ms2a.artefacts import read_json
 from ms2a.datasets.formats.builder import CocoBuilder, Picture
 from ms2a.datasets.formats.shapes import Box, box_of_ellipse, box_of_points
 from ms2a.errors import UserError
+
+
+class _Shape(NamedTuple):
+    label: str
+    kind: str
+    box: Box
+    ignore: bool
+    group: Any
+
+    def corners(self) -> tuple[tuple[float, float], ...]:
+        x1, y1, x2, y2 = self.box
+        return (x1, y1), (x2, y2)
 
 
 def read_labelme(source: Path, builder: CocoBuilder) -> None:
@@ -30,8 +44,7 @@ def read_labelme(source: Path, builder: CocoBuilder) -> None:
         number += 1
         stated = content.get("imageWidth"), content.get("imageHeight")
         picture = builder.picture(content.get("imagePath"), path.stem, path, stated if all(stated) else None)
-        for shape in content["shapes"]:
-            _read_shape(shape, path, picture, builder)
+        _add_objects([_read_shape(shape, path, builder) for shape in content["shapes"]], picture, builder)
     if not number:
         raise UserError(f"no LabelMe file in {source}; expected JSON files with 'shapes' and 'imagePath'")
     builder.left_out_pictures("pictures without a LabelMe file left out")
@@ -42,22 +55,31 @@ def is_labelme(content: Any) -> bool:
     return isinstance(content, dict) and isinstance(content.get("shapes"), list) and "imagePath" in content
 
 
-def _read_shape(shape: Any, path: Path, picture: Picture, builder: CocoBuilder) -> None:
+def _read_shape(shape: Any, path: Path, builder: CocoBuilder) -> _Shape | None:
     try:
-        kind, label = shape.get("shape_type") or "polygon", str(shape["label"])
-        points = [(float(x), float(y)) for x, y in shape["points"]]
-        box = _box(kind, points)
+        kind, label, group = shape.get("shape_type") or "polygon", str(shape["label"]), shape.get("group_id")
+        box = _box(kind, [(float(x), float(y)) for x, y in shape["points"]])
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise UserError(f"LabelMe file {path}: a shape cannot be read ({type(error).__name__}: {error})") from None
     if box is None:
         builder.findings.warn(f"shapes of kind {kind!r} left out, which enclose nothing", path.name)
-        return
+        return None
     flags = {str(name).lower(): value for name, value in (shape.get("flags") or {}).items()}
-    ignore = builder.ignored(flags, path.name)
-    plural = (
-        "" if kind == "rectangle" else {"oriented_rectangle": "rotated boxes", "mask": "masks"}.get(kind, f"{kind}s")
-    )
-    builder.add_box(picture, label, box, ignore, shape=plural)
+    return _Shape(label, kind, box, builder.ignored(flags, path.name), group)
+
+
+def _add_objects(shapes: Sequence[_Shape | None], picture: Picture, builder: CocoBuilder) -> None:
+    """Adds shapes; those of one label and group are the visible parts of one object."""
+    parts = defaultdict(list)
+    for number, shape in enumerate(shapes):
+        if shape is not None:
+            parts[(shape.label, shape.group) if shape.group is not None else number].append(shape)
+    for first, *others in parts.values():
+        box, kind = first.box, first.kind
+        if others:
+            box, kind = box_of_points([corner for part in (first, *others) for corner in part.corners()]), "group"
+        shape = {"rectangle": "", "oriented_rectangle": "rotated boxes"}.get(kind, f"{kind}s")
+        builder.add_box(picture, first.label, box, any(part.ignore for part in (first, *others)), shape=shape)
 
 
 def _box(kind: str, points: list[tuple[float, float]]) -> Box | None:

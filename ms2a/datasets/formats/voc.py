@@ -58,7 +58,7 @@ def read_voc(
         picture = builder.picture(None, stem, xml)
         builder.findings.note("pictures listed that have no XML file, taken for empty", picture.name)
     if listed is None:
-        builder.left_out_pictures("pictures without an XML file left out")
+        builder.left_out_pictures("pictures without an XML file left out", "list the empty ones (--list) to take them")
 
 
 def parse_xml(path: Path, root_name: str) -> ET.Element:

@@ -45,6 +45,20 @@ def test_every_shape(folder, boxes, counts):
     assert counts(findings, "'line' left out") == [1] and counts(findings, "'point' left out") == [1]
 
 
+def test_shapes_of_a_group_are_one_object(folder, boxes, counts):
+    """An object that is hidden in the middle is drawn as several shapes of one group."""
+    folder.picture("a.jpg")
+    left, right = shape([[9, 16], [5, 6]], group_id=1), shape([[20, 8], [25, 20]], group_id=1)
+    write(folder, "a", [left, shape([[1, 1], [3, 3]]), right, shape([[1, 1], [3, 3]], label="bolt", group_id=1)])
+    coco, findings, _ = folder.read()
+    assert [(name, box) for _, name, box, _ in boxes(coco)] == [
+        ("nut", (5, 6, 20, 14)),
+        ("nut", (1, 1, 2, 2)),
+        ("bolt", (1, 1, 2, 2)),
+    ]
+    assert counts(findings, "groups replaced by the box around them") == [1]
+
+
 def test_flags_rotated_photos_and_names_with_folders(folder, boxes, counts):
     folder.picture("sub/a.jpg", orientation=8)
     folder.picture("b.jpg")
