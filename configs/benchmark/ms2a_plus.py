@@ -4,7 +4,7 @@ _base_ = "./ms2a_style.py"
 
 title = "MS2A plus: zero init, memory style, image style"
 source_pipeline = [
-    dict(type="LoadPicture", bit_depth="${bit_depth}"),
+    "${load_image}",
     dict(type="LoadAnnotations", with_bbox=True),
     dict(type="TargetStyle", img="${unlabelled_images.img}", prob=0.8, bit_depth="${bit_depth}"),
 ]

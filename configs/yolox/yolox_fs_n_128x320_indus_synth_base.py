@@ -21,4 +21,5 @@ eval_interval = 8
 # Training is short and starts from nothing: one image at a time, moved and scaled a little.
 affine_scale = (0.75, 1.3)
 affine_border = (0, 0)
+load_image = dict(_delete_=True, type="LoadPicture", bit_depth="${bit_depth}")
 data = dict(train=dict(skip_type_keys=["Mosaic", "MixUp"]))

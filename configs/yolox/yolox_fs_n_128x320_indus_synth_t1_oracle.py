@@ -23,4 +23,5 @@ load_from = "work_dirs/yolox_fs_n_128x320_indus_synth_base/latest.pth"
 # As in the base stage: one image at a time, moved and scaled a little.
 affine_scale = (0.75, 1.3)
 affine_border = (0, 0)
+load_image = dict(_delete_=True, type="LoadPicture", bit_depth="${bit_depth}")
 data = dict(train=dict(skip_type_keys=["Mosaic", "MixUp"]))

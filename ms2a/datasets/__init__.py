@@ -6,8 +6,9 @@ from ms2a.datasets.domain_concat import DomainConcatDataset
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.datasets.load_picture import LoadPicture
+from ms2a.datasets.loading import LoadReducedImage
 from ms2a.datasets.memory_colour import ColourQuantiles, MemoryColour
-from ms2a.datasets.transforms import CrossDomainCopyPaste, FitResize, SameDomainMosaic
+from ms2a.datasets.transforms import CrossDomainCopyPaste, FitResize, HSVShift, SameDomainMosaic
 from ms2a.datasets.voc import voc_to_coco
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "DomainCocoDataset",
     "DomainConcatDataset",
     "FitResize",
+    "HSVShift",
+    "LoadReducedImage",
     "ImageFolderDataset",
     "LoadPicture",
     "MemoryColour",

@@ -1,5 +1,6 @@
 """Decoded training images kept in memory that all loading processes share."""
 
+import math
 import mmap
 import os.path as osp
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from mmdet.datasets.pipelines import LoadImageFromFile
 
 from ms2a.datasets.domain_coco import DomainCocoDataset
 from ms2a.datasets.load_picture import LoadPicture
+from ms2a.datasets.loading import LoadReducedImage
 
 
 class ImageCache:
@@ -51,28 +53,33 @@ class ImageCache:
 
 
 class LoadCachedImage:
-    """mmdet's ``LoadImageFromFile`` that looks into a cache first.
+    """A transform that reads a picture, and looks into a cache first.
 
     Args:
         load: the transform that reads files.
         cache: where images are kept.
-        numbers: of each file's path in the cache.
+        numbers: of each file's path in the cache, at the size that ``load`` gives.
     """
 
     def __init__(self, load: LoadImageFromFile, cache: ImageCache, numbers: dict[str, int]) -> None:
         self.load, self.cache, self.numbers = load, cache, numbers
 
     def __call__(self, results: dict) -> dict:
-        """Adds what ``LoadImageFromFile`` adds."""
-        name = results["img_info"]["filename"]
-        path = osp.join(results["img_prefix"] or "", name)
+        """Adds what the transform adds."""
+        info = results["img_info"]
+        path = osp.join(results["img_prefix"] or "", info["filename"])
         image = self.cache.get(self.numbers[path])
         if image is None:
             results = self.load(results)
             self.cache.put(self.numbers[path], results["img"])
             return results
-        results.update(filename=path, ori_filename=name, img=image, img_fields=["img"])
-        results.update(img_shape=image.shape, ori_shape=image.shape)
+        ori_shape = image.shape
+        if isinstance(self.load, LoadReducedImage):
+            # Only an image of the size that its annotation states is kept.
+            ori_shape = (info["height"], info["width"], 3)
+            self.load.reduce_boxes(results, ori_shape[:2])
+        results.update(filename=path, ori_filename=info["filename"], img=image, img_fields=["img"])
+        results.update(img_shape=image.shape, ori_shape=ori_shape)
         return results
 
 
@@ -86,17 +93,33 @@ def cache_images(dataset: Any, limit: int) -> ImageCache:
         limit: bytes of memory at most, for this process and its workers together.
     """
     parts = list({id(part): part for part in _annotated(dataset)}.values())
-    sizes: dict[str, int] = {}
+    sizes: list[int] = []
+    # By the frame into which images are reduced, if any.
+    numbers: dict[tuple[int, int] | None, dict[str, int]] = {}
     for part in parts:
-        for info in part.data_infos:
-            sizes.setdefault(osp.join(part.img_prefix or "", info["filename"]), info["height"] * info["width"] * 3)
-    cache = ImageCache(list(sizes.values()), limit)
-    numbers = {path: number for number, path in enumerate(sizes)}
+        for load in filter(_is_plain, part.pipeline.transforms):
+            numbers_here = numbers.setdefault(_frame(load), {})
+            for info in part.data_infos:
+                path = osp.join(part.img_prefix or "", info["filename"])
+                if path not in numbers_here:
+                    numbers_here[path] = len(sizes)
+                    sizes.append(math.prod(_size_hw(load, info)) * 3)
+    cache = ImageCache(sizes, limit)
     for part in parts:
         part.pipeline.transforms = [
-            LoadCachedImage(step, cache, numbers) if _is_plain(step) else step for step in part.pipeline.transforms
+            LoadCachedImage(step, cache, numbers[_frame(step)]) if _is_plain(step) else step
+            for step in part.pipeline.transforms
         ]
     return cache
+
+
+def _frame(load: LoadImageFromFile) -> tuple[int, int] | None:
+    return load.frame_hw if isinstance(load, LoadReducedImage) else None
+
+
+def _size_hw(load: LoadImageFromFile, info: dict) -> tuple[int, int]:
+    size_hw = info["height"], info["width"]
+    return load.reduced_hw(*size_hw) if isinstance(load, LoadReducedImage) else size_hw
 
 
 def _annotated(dataset: Any) -> Iterator[DomainCocoDataset]:

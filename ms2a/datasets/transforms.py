@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import cv2
 import mmcv
 import numpy as np
 from mmdet.core import BitmapMasks
 from mmdet.datasets import PIPELINES
-from mmdet.datasets.pipelines import CopyPaste, Mosaic, Resize
+from mmdet.datasets.pipelines import CopyPaste, Mosaic, Resize, YOLOXHSVRandomAug
 
 from ms2a.datasets.cross_domain_mix import DomainPool
 from ms2a.errors import UserError
@@ -29,6 +30,25 @@ class FitResize(Resize):
         height, width = results["img"].shape[:2]
         results["scale"] = min(results["scale"][0] / height, results["scale"][1] / width)
         super()._resize_img(results)
+
+
+@PIPELINES.register_module()
+class HSVShift(YOLOXHSVRandomAug):
+    """mmdet's ``YOLOXHSVRandomAug``, the same draws and the same pixels, by tables of 256 values.
+
+    mmdet computes in 16 bits, pixel by pixel.
+    """
+
+    def __call__(self, results: dict) -> dict:
+        """Shifts hue, saturation and value of an (H, W, 3) uint8 image, blue first."""
+        shifts = np.random.uniform(-1, 1, 3) * [self.hue_delta, self.saturation_delta, self.value_delta]
+        hue, saturation, value = (shifts * np.random.randint(0, 2, 3)).astype(np.int16)
+        values = np.arange(256, dtype=np.int16)
+        moved = [(values + hue) % 180, np.clip(values + saturation, 0, 255), np.clip(values + value, 0, 255)]
+        table = np.stack(moved, axis=-1).astype(np.uint8)[None]
+        hsv = cv2.cvtColor(results["img"], cv2.COLOR_BGR2HSV)
+        results["img"] = cv2.cvtColor(cv2.LUT(hsv, table), cv2.COLOR_HSV2BGR)
+        return results
 
 
 @PIPELINES.register_module()
@@ -76,16 +96,7 @@ class CrossDomainCopyPaste(CopyPaste):
     The partner is resized with its ratio kept and padded to the size of the canvas. Where there are no instance masks a
     box is its own mask, which takes arithmetic of boxes and one map of what is pasted over, not a mask a box. Masks are
     dropped afterwards: the mixing transforms that follow handle boxes only.
-
-    Args:
-        img_scale: height and width of a frame; a canvas without masks that sticks out of it is reduced to fit, which
-            Mosaic would do next. None: the canvas keeps its size.
-        **kwargs: as in mmdet. Its thresholds count pixels of the canvas.
     """
-
-    def __init__(self, img_scale: tuple[int, int] | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.img_scale = img_scale
 
     def get_indexes(self, dataset: Any) -> int:
         """One image of a domain other than the one being drawn."""
@@ -100,8 +111,6 @@ class CrossDomainCopyPaste(CopyPaste):
 
     def __call__(self, results: dict) -> dict:
         """Pastes objects of ``results["mix_results"][0]`` into the image."""
-        if self.img_scale and results.get("gt_masks") is None:
-            _reduce(results, self.img_scale)
         dtype, size_hw = results["img"].dtype, results["img"].shape[:2]
         for partner in results["mix_results"]:
             _fit(partner, size_hw)
@@ -167,15 +176,6 @@ def _visible_parts(boxes_xyxy: np.ndarray, covered: np.ndarray) -> tuple[np.ndar
     return np.where(np.abs(found - boxes_xyxy) < 1, boxes_xyxy, found), areas
 
 
-def _reduce(results: dict, frame_hw: tuple[int, int]) -> None:
-    """Resizes image and boxes, keeping the ratio, where the image sticks out of a frame."""
-    height, width = results["img"].shape[:2]
-    scale = min(frame_hw[0] / height, frame_hw[1] / width)
-    if scale < 1:
-        _resize(results, (max(round(height * scale), 1), max(round(width * scale), 1)))
-        results["img_shape"] = results["img"].shape
-
-
 def _fit(partner: dict, size_hw: tuple[int, int]) -> None:
     """Resizes image, boxes and masks keeping the ratio, then pads at the right and the bottom to ``size_hw``."""
     height, width = partner["img"].shape[:2]
@@ -183,15 +183,10 @@ def _fit(partner: dict, size_hw: tuple[int, int]) -> None:
         return
     scale = min(size_hw[0] / height, size_hw[1] / width)
     new_hw = (max(round(height * scale), 1), max(round(width * scale), 1))
-    _resize(partner, new_hw)
+    partner["img"] = mmcv.imresize(partner["img"], new_hw[::-1])
+    factors = np.array([new_hw[1] / width, new_hw[0] / height] * 2, dtype=np.float32)
+    partner["gt_bboxes"] = partner["gt_bboxes"] * factors
     if new_hw != size_hw:
         partner["img"] = mmcv.impad(partner["img"], shape=size_hw, pad_val=0)
     if "gt_masks" in partner:
         partner["gt_masks"] = partner["gt_masks"].resize(new_hw).pad(size_hw)
-
-
-def _resize(results: dict, new_hw: tuple[int, int]) -> None:
-    height, width = results["img"].shape[:2]
-    results["img"] = mmcv.imresize(results["img"], new_hw[::-1])
-    factors = np.array([new_hw[1] / width, new_hw[0] / height] * 2, dtype=np.float32)
-    results["gt_bboxes"] = results["gt_bboxes"] * factors

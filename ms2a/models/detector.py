@@ -97,6 +97,8 @@ class MS2AYOLOX(YOLOX):
 
     def forward_train(self, img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore=None):
         """As in mmdet, with the loss of the foreground branch."""
+        if img.dtype == torch.uint8:  # as the loader hands it over: a quarter of the bytes to move
+            img = img.float()
         with self._reading(img_metas) as batch:
             losses = super().forward_train(img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore)
             return {**losses, **self.further_losses(batch)}

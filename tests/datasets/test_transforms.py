@@ -150,15 +150,6 @@ def test_box_arithmetic_equals_a_mask_a_box(selected, partner_hw):
     assert dropped > 20  # the thresholds were put to use
 
 
-def test_a_large_canvas_is_reduced_to_the_frame_and_a_small_one_stays():
-    transform = CrossDomainCopyPaste(img_scale=(20, 30), selected=False)
-    for size_hw, expected_hw in (((40, 60), (20, 30)), ((80, 60), (20, 15)), ((10, 12), (10, 12))):
-        canvas = sample(size_hw, [[0, 0, size_hw[1], size_hw[0]]], 1)
-        out = transform({**canvas, "mix_results": [sample((9, 9), [], 2)]})
-        assert out["img"].shape[:2] == expected_hw
-        np.testing.assert_allclose(out["gt_bboxes"], [[0, 0, expected_hw[1], expected_hw[0]]])
-
-
 def test_one_side_with_instance_masks():
     mask = np.zeros((1, 20, 30), dtype=np.uint8)
     mask[0, 5:10, 5:10] = 1

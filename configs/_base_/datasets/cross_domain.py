@@ -17,7 +17,7 @@ colour_domain = "${target_domain}"
 colour_file = None  # MEMORY_DIR/DOMAIN_colour_cluster.pth, unless named here
 colour_prototypes = "stored"
 coloured_pipeline = [
-    dict(type="LoadPicture", bit_depth="${bit_depth}"),
+    "${load_image}",
     dict(type="LoadAnnotations", with_bbox=True),
     dict(type="MemoryColour", file="${colour_file}", prob="${colour_prob}", prototypes="${colour_prototypes}"),
 ]
@@ -33,15 +33,15 @@ data = dict(
             dict(dataset="${target_train}", times="${target_times}", samples="${target_samples}"),
         ],
         pipeline=[
-            dict(type="CrossDomainCopyPaste", img_scale="${img_scale}"),
+            dict(type="CrossDomainCopyPaste"),
             dict(type="SameDomainMosaic", img_scale="${img_scale}", pad_val=114.0),
             dict(type="RandomAffine", scaling_ratio_range="${affine_scale}", border="${mosaic_border}"),
-            dict(type="YOLOXHSVRandomAug"),
+            dict(type="HSVShift"),
             dict(type="RandomFlip", flip_ratio=0.5),
             dict(type="FitResize", img_scale="${img_scale}"),
             "${fixed_pad}",
             dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), keep_empty=False),
-            dict(type="DefaultFormatBundle"),
+            dict(type="DefaultFormatBundle", img_to_float=False),
             dict(type="Collect", keys=["img", "gt_bboxes", "gt_labels"], meta_keys="${meta_keys}"),
         ],
     )

@@ -10,7 +10,10 @@ batch_size = 1
 
 # Significant bits of 16-bit pictures, e.g. 10 or 12; None: all 16. Pictures of 8 bits are what they are.
 bit_depth = None
-load_pipeline = [dict(type="LoadPicture", bit_depth="${bit_depth}"), dict(type="LoadAnnotations", with_bbox=True)]
+# Mosaic brings each image into the frame anyway. Where it is left out:
+# load_image = dict(_delete_=True, type="LoadPicture", bit_depth="${bit_depth}").
+load_image = dict(type="LoadReducedImage", img_scale="${img_scale}", bit_depth="${bit_depth}")
+load_pipeline = ["${load_image}", dict(type="LoadAnnotations", with_bbox=True)]
 # Of the training images of each side.
 source_pipeline = load_pipeline
 target_pipeline = load_pipeline
@@ -62,13 +65,13 @@ data = dict(
         pipeline=[
             dict(type="Mosaic", img_scale="${img_scale}", pad_val=114.0),
             dict(type="RandomAffine", scaling_ratio_range="${affine_scale}", border="${affine_border}"),
-            dict(type="MixUp", img_scale="${img_scale}", ratio_range=(0.8, 1.6), pad_val=114.0),
-            dict(type="YOLOXHSVRandomAug"),
+            dict(type="MixUp", img_scale="${img_scale}", ratio_range=(0.8, 1.6), pad_val=114),
+            dict(type="HSVShift"),
             dict(type="RandomFlip", flip_ratio=0.5),
             dict(type="FitResize", img_scale="${img_scale}"),
             fixed_pad,
             dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), keep_empty=False),
-            dict(type="DefaultFormatBundle"),
+            dict(type="DefaultFormatBundle", img_to_float=False),
             dict(type="Collect", keys=["img", "gt_bboxes", "gt_labels"], meta_keys=meta_keys),
         ],
     ),
