@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+import torch
 from mmdet.models.builder import build_head, build_neck
 from mmdet.models.detectors import YOLOX
 from torch import Tensor
