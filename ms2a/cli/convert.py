@@ -1,12 +1,19 @@
-"""Converts annotations (voc_to_coco) and checkpoints of the authors' release (release)."""
+"""Converts annotations (to_coco and the paper's data sets) and checkpoints of the authors' release."""
 
 import argparse
 from collections.abc import Sequence
 
-from ms2a.cli import release, voc_to_coco
+from ms2a.cli import cityscapes, kitti, release, sim10k, to_coco, voc_to_coco
 from ms2a.cli.command import run_command
 
-CONVERSIONS = {"voc_to_coco": voc_to_coco, "release": release}
+CONVERSIONS = {
+    "to_coco": to_coco,
+    "voc_to_coco": voc_to_coco,
+    "cityscapes": cityscapes,
+    "kitti": kitti,
+    "sim10k": sim10k,
+    "release": release,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ def voc_to_coco(
     listed: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """The COCO dictionary alone; what was noticed is logged."""
-    coco, findings, _ = read_annotations(xml, img_folder, classes, "voc", listed=listed)
+    coco, findings, *_ = read_annotations(xml, img_folder, classes, "voc", listed=listed)
     log_findings(findings, xml)
     mended = mend_annotations(coco)
     if mended.warning():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ms2a.datasets.check.flags import read_flag
 from ms2a.datasets.findings import Findings
 from ms2a.datasets.formats.shapes import Box, box_of_rotated_box
 from ms2a.datasets.pictures import Pictures
@@ -15,7 +16,6 @@ from ms2a.errors import UserError
 IGNORE = "ignore"
 """What a class map gives for names whose boxes are regions to ignore: neither counted nor punished."""
 
-_YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off", "none", "null", "unspecified", "unknown"}
 IGNORE_FLAGS = ("ignore", "iscrowd", "is_crowd", "crowd", "difficult")
 """Names of flags and attributes of an object that make it a region to ignore."""
 
@@ -57,6 +57,7 @@ class CocoBuilder:
         self.pictures = Pictures(images, self.findings)
         self.classes = None if classes is None else list(classes)
         self.class_map = class_map
+        self.first_pixel = 0
         self.declared: list[str] = []
         """Names that the files list, in their order; it is kept where no classes are given."""
         self._pictures: dict[str, Picture] = {}
@@ -129,14 +130,10 @@ class CocoBuilder:
         return any(flags)
 
     def _flag(self, value: Any, example: str) -> bool:
-        text = "" if value is None else str(value).strip().lower()
-        if text in _YES or text in _NO:
-            return text in _YES
-        try:
-            return float(text) > 0
-        except ValueError:
-            self.findings.warn(f"flag {value!r} is neither yes nor no and taken for no", example)
-            return False
+        flag = read_flag(value)
+        if flag is None:
+            self.findings.warn(f"flag {value!r} is neither yes nor no and taken for no", example, "write 0 or 1")
+        return bool(flag)
 
     def left_out_pictures(self, what: str, remedy: str = "") -> list[str]:
         """Counts the pictures of the folder that no file is about; returns their names."""

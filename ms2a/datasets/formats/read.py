@@ -24,11 +24,13 @@ class Annotations(NamedTuple):
         coco: COCO dictionary; file names are relative to the image folder.
         findings: what was dropped, clipped, enclosed or assumed, each kind once.
         format: one of :data:`~ms2a.datasets.formats.detect.FORMATS`.
+        first_pixel: what the files call the upper left pixel, 0 or 1; in the dictionary it is 0.
     """
 
     coco: dict[str, Any]
     findings: list[Finding]
     format: str
+    first_pixel: int
 
 
 def read_annotations(
@@ -53,8 +55,8 @@ def read_annotations(
         listed: VOC only: the names, without ending, to take.
 
     Returns:
-        The dictionary, the findings and the format. Findings of severity "error" say that the annotations do not fit
-        the pictures: see :func:`~ms2a.datasets.findings.refuse_errors`.
+        The dictionary, with boxes and stated sizes as they are in the files, for
+        :func:`~ms2a.datasets.check.sets.check_set` to compare with the pictures; and what was noticed.
 
     Raises:
         UserError: missing, malformed, of no known format or of several, or without an object of the classes.
@@ -79,4 +81,4 @@ def read_annotations(
         else:
             {"yolo": read_yolo, "labelme": read_labelme, "cvat": read_cvat, "kitti": read_kitti}[found](source, builder)
         coco = builder.build()
-    return Annotations(coco, list(builder.findings), found)
+    return Annotations(coco, list(builder.findings), found, builder.first_pixel)

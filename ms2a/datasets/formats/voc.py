@@ -48,7 +48,9 @@ def read_voc(
         [_object(element, path, builder) for element in root.iter("object")]
         for root, path in zip(roots, paths, strict=True)
     ]
-    origin = _origin(roots, [item.box for items in objects for item in items], first_pixel, builder.findings)
+    builder.first_pixel = origin = _origin(
+        roots, [item.box for items in objects for item in items], first_pixel, builder.findings
+    )
     for path, root, items in zip(paths, roots, objects, strict=True):
         size = tuple(_whole_number(root.findtext(f"size/{side}")) for side in ("width", "height"))
         picture = builder.picture(root.findtext("filename"), path.stem, path, size if min(size) > 0 else None)

@@ -20,7 +20,7 @@ def test_what_needs_nothing_stays_as_it_is(folder):
     folder.picture("a.jpg")
     content = coco_of({"bbox": [1, 2, 10, 20], "area": 150, "iscrowd": 0, "score": 0.5}) | {"info": {"year": 1}}
     folder.write("a.json", content)
-    coco, findings, kind = folder.read()
+    coco, findings, kind, _ = folder.read()
     assert (coco, findings, kind) == (content, [], "coco")
 
 

@@ -44,7 +44,7 @@ def test_images(folder, boxes, counts):
     meta = "<task><labels><label><name>nut</name></label><label><name>bolt</name></label></labels></task>"
     body = image("a.jpg", "".join(shapes)) + image("sub/b.jpg", "", id=1)
     folder.write("annotations.xml", document(body, meta))
-    coco, findings, kind = folder.read()
+    coco, findings, kind, _ = folder.read()
     assert kind == "cvat" and [picture["file_name"] for picture in coco["images"]] == ["a.jpg", "sub/b.jpg"]
     assert [category["name"] for category in coco["categories"]] == ["nut", "bolt"]
     expected = [
@@ -95,7 +95,7 @@ def test_tracks_become_frames(folder, boxes, counts):
     single = [tracked(4, (40, 20, 50, 30)), tracked(5, (40, 20, 50, 30), outside=1)]  # how a shape is written
     body = "".join(f'<track id="0" label="nut">{"".join(one)}</track>' for one in (boxes_of_track, single))
     folder.write("annotations.xml", document(body, TASK.format("")))
-    coco, findings, _ = folder.read()
+    coco, findings, *_ = folder.read()
     assert len(coco["images"]) == 6
     assert [(name, box) for name, _, box, _ in boxes(coco)] == [
         ("frame_000000.PNG", (0, 0, 10, 10)),
@@ -112,7 +112,7 @@ def test_key_frames_only_are_interpolated(folder, boxes, counts):
         folder.picture(f"frame_{number:06d}.png")
     track = tracked(0, (0, 0, 10, 10)) + tracked(3, (30, 0, 40, 10)) + tracked(4, (30, 0, 40, 10), outside=1)
     folder.write("annotations.xml", document(f'<track id="0" label="nut">{track}</track>', TASK.format("")))
-    coco, findings, _ = folder.read()
+    coco, findings, *_ = folder.read()
     assert [box[0] for _, _, box, _ in boxes(coco)] == pytest.approx([0, 10, 20, 30])
     assert counts(findings, "interpolated") == [2]
 
@@ -123,7 +123,7 @@ def test_frames_of_a_step_and_without_picture(folder, boxes, counts):
     track = "".join(tracked(number, (number, 0, number + 10, 10)) for number in (0, 5, 10, 15))
     folder.write("annotations.xml", document(f'<track id="0" label="nut">{track}</track>'
                                              , TASK.format("step=5").replace(">5<", ">20<")))  # fmt: skip
-    coco, findings, _ = folder.read()
+    coco, findings, *_ = folder.read()
     assert [box[0] for _, _, box, _ in boxes(coco)] == [0, 5, 10]
     assert counts(findings, "frames without a picture: 1 (frame 15") == [1] and not counts(findings, "interpolated")
 
@@ -133,7 +133,7 @@ def test_pictures_of_other_names_are_taken_in_order(folder, boxes, counts):
         folder.picture(f"{name}.jpg")
     folder.write("annotations.xml", document(f'<track id="0" label="nut">{tracked(2, (0, 0, 10, 10))}</track>',
                                              TASK.format("")))  # fmt: skip
-    coco, findings, _ = folder.read()
+    coco, findings, *_ = folder.read()
     assert [name for name, *_ in boxes(coco)] == ["c.jpg"] and counts(findings, "in the order of their names") == [6]
     folder.picture("g.jpg")
     with pytest.raises(UserError, match="is about 6 frames, but .* holds 7 pictures"):

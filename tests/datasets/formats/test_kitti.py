@@ -15,7 +15,7 @@ def test_boxes_and_regions(folder, boxes, counts):
     folder.picture("000003.png", (120, 40))
     folder.write("000001.txt", line("Car", (10.5, 5.25, 30.5, 25.25)) + line("DontCare", (50, 5, 70, 15)))
     folder.write("000002.txt", line("Pedestrian", (0, 0, 20, 39), 0.7) + line("Car", (60, 0, 119, 20)))
-    coco, findings, kind = folder.read()
+    coco, findings, kind, _ = folder.read()
     assert kind == "kitti"
     assert boxes(coco) == [
         ("000001.png", "Car", (10.5, 5.25, 20, 20), 0),
@@ -31,7 +31,7 @@ def test_boxes_and_regions(folder, boxes, counts):
 def test_class_map(folder, boxes, counts):
     folder.picture("1.png", (120, 40))
     folder.write("1.txt", "".join(line(name, (10, 5, 30, 25)) for name in ("Car", "Van", "Truck", "Tram", "Tram")))
-    coco, findings, _ = folder.read(class_map={"Car": "car", "Van": "car", "Truck": "ignore"})
+    coco, findings, *_ = folder.read(class_map={"Car": "car", "Van": "car", "Truck": "ignore"})
     assert [(name, crowd) for _, name, _, crowd in boxes(coco)] == [("car", 0), ("car", 0), ("car", 1)]
     assert counts(findings, "'Tram' left out, not named by the class map") == [2]
 

@@ -30,7 +30,7 @@ def test_every_shape(folder, boxes, counts):
             shape([[1, 1]], "point"),
         ],
     )
-    coco, findings, kind = folder.read()
+    coco, findings, kind, _ = folder.read()
     assert kind == "labelme"
     assert [(name, box) for _, name, box, _ in boxes(coco)] == [
         *[("nut", (5, 6, 20, 10))] * 3,
@@ -50,7 +50,7 @@ def test_shapes_of_a_group_are_one_object(folder, boxes, counts):
     folder.picture("a.jpg")
     left, right = shape([[9, 16], [5, 6]], group_id=1), shape([[20, 8], [25, 20]], group_id=1)
     write(folder, "a", [left, shape([[1, 1], [3, 3]]), right, shape([[1, 1], [3, 3]], label="bolt", group_id=1)])
-    coco, findings, _ = folder.read()
+    coco, findings, *_ = folder.read()
     assert [(name, box) for _, name, box, _ in boxes(coco)] == [
         ("nut", (5, 6, 20, 14)),
         ("nut", (1, 1, 2, 2)),
@@ -66,7 +66,7 @@ def test_flags_rotated_photos_and_names_with_folders(folder, boxes, counts):
     flags = {"difficult": True, "blurred": True}
     write(folder, "a", [shape([[5, 6], [25, 16]], flags=flags), shape([[5, 6], [25, 16]])], "..\\photos\\a.jpg")
     write(folder, "b", [])
-    coco, findings, _ = folder.read()
+    coco, findings, *_ = folder.read()
     assert boxes(coco) == [("sub/a.jpg", "nut", (5, 6, 20, 10), 1), ("sub/a.jpg", "nut", (5, 6, 20, 10), 0)]
     assert [image["file_name"] for image in coco["images"]] == ["sub/a.jpg", "b.jpg"]
     assert counts(findings, "taken by their last part") == [1]

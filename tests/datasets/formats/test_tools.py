@@ -92,7 +92,7 @@ def test_supervision(tmp_path, run_writer):
     truth = make_truth(tmp_path)
     run_writer("supervision", tmp_path)
     for kind, tolerance in (("voc", 0), ("yolo", FIVE_DIGITS), ("coco", 0), ("labelme", 0)):
-        coco, findings, found = read_annotations(tmp_path / kind, tmp_path / "images")
+        coco, findings, found, _ = read_annotations(tmp_path / kind, tmp_path / "images")
         assert found == kind
         assert_equal(coco, truth, tolerance)
         if kind == "voc":
@@ -111,7 +111,7 @@ def test_labelimg(tmp_path, run_writer, inside):
             x2, y2 = box[0] + box[2], box[1] + box[3]
             box[:2] = max(box[0], 1), max(box[1], 1)
             box[2:] = x2 - box[0], y2 - box[1]
-    voc, findings, _ = read_annotations(tmp_path / "voc", tmp_path / "images")
+    voc, findings, *_ = read_annotations(tmp_path / "voc", tmp_path / "images")
     assert_equal(voc, truth, 0)
     assert any("VOC pixels counted from 0: labelImg's files" in finding.what for finding in findings)
     yolo = read_annotations(tmp_path / "yolo", tmp_path / "images").coco
@@ -137,7 +137,7 @@ def test_labelme(tmp_path, run_writer):
         ]  # fmt: skip
     (tmp_path / "shapes.json").write_text(json.dumps(shapes))
     run_writer("labelme", tmp_path)
-    coco, findings, kind = read_annotations(tmp_path / "labelme", tmp_path / "images")
+    coco, findings, kind, _ = read_annotations(tmp_path / "labelme", tmp_path / "images")
     assert kind == "labelme"
     by_labelme = json.loads((tmp_path / "read.json").read_text())["boxes"]
     # Labelme's masks hold every pixel that a shape touches, those of its corners included.
@@ -162,7 +162,7 @@ def test_datumaro(tmp_path, run_writer):
     for folder, (kind, tolerance, pictures) in kinds.items():
         if kind == "cvat":
             truth["pictures"]["a.jpg"].append(["nut", [25, 10, 10, 20]])  # drawn 20 wide, 10 high, turned by 90°
-        coco, findings, found = read_annotations(tmp_path / folder, tmp_path / "images")
+        coco, findings, found, _ = read_annotations(tmp_path / folder, tmp_path / "images")
         assert found == kind
         assert_equal(coco, truth, tolerance, pictures)
         if kind == "voc":

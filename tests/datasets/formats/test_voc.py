@@ -21,7 +21,7 @@ def write(folder, stem, objects, filename=None, size=(60, 40), front="") -> None
 def test_boxes_classes_and_difficult(folder, boxes):
     write(folder, "b", [voc_object(), voc_object("bolt", (11, 5, 60, 40), "<difficult>1</difficult>")])
     write(folder, "a", [])
-    coco, _, kind = folder.read()
+    coco, _, kind, _ = folder.read()
     assert kind == "voc"
     assert [(image["file_name"], image["width"], image["height"]) for image in coco["images"]] == [
         ("a.jpg", 60, 40),
@@ -37,7 +37,7 @@ def test_boxes_classes_and_difficult(folder, boxes):
 )
 def test_flags_are_read_by_value(folder, boxes, counts, flag, crowd):
     write(folder, "a", [voc_object(more=f"<difficult>{flag}</difficult>")])
-    coco, findings, _ = folder.read()
+    coco, findings, *_ = folder.read()
     assert boxes(coco)[0][3] == crowd
     assert counts(findings, "neither yes nor no") == ([1] if flag == "maybe" else [])
 
@@ -58,7 +58,7 @@ def test_flags_are_read_by_value(folder, boxes, counts, flag, crowd):
 )  # fmt: skip
 def test_first_pixel(folder, boxes, corners, front, asked, origin, reason):
     write(folder, "a", [voc_object(box=box) for box in corners], front=front)
-    coco, findings, _ = folder.read(first_pixel=asked)
+    coco, findings, *_ = folder.read(first_pixel=asked)
     x1, y1, x2, y2 = corners[1]
     assert boxes(coco)[1][2] == (x1 - origin, y1 - origin, x2 - x1 + origin, y2 - y1 + origin)
     (line,) = [finding.line() for finding in findings if "VOC pixels counted" in finding.what]
@@ -68,7 +68,7 @@ def test_first_pixel(folder, boxes, corners, front, asked, origin, reason):
 @pytest.mark.parametrize("first_pixel", [0, 1])
 def test_corners_in_any_order(folder, boxes, counts, first_pixel):
     write(folder, "a", [voc_object(box=(5, 7, 20, 30)), voc_object(box=(20, 30, 5, 7)), voc_object(box=(20, 7, 5, 30))])
-    coco, findings, _ = folder.read(first_pixel=first_pixel)
+    coco, findings, *_ = folder.read(first_pixel=first_pixel)
     assert len({box for _, _, box, _ in boxes(coco)}) == 1
     assert counts(findings, "put in order") == [2]
 
@@ -83,7 +83,7 @@ def test_rotation_beside_the_box_as_cvat_writes_it(folder, boxes, counts):
             voc_object(box=(0, 10, 30, 20), more=angle.format(0)),
         ],
     )
-    coco, findings, _ = folder.read()
+    coco, findings, *_ = folder.read()
     assert boxes(coco)[0][2] == pytest.approx((15, 5, 10, 20))
     assert boxes(coco)[1][2] == (0, 10, 30, 10)
     assert counts(findings, "rotated boxes") == [1]
@@ -93,10 +93,10 @@ def test_any_depth_lists_and_pictures_without_xml(folder, boxes, counts):
     write(folder, "deep/er/b", [voc_object()])
     write(folder, "a", [voc_object()])
     folder.picture("c.jpg")
-    coco, findings, _ = folder.read()
+    coco, findings, *_ = folder.read()
     assert [image["file_name"] for image in coco["images"]] == ["a.jpg", "b.jpg"]
     assert counts(findings, "without an XML file left out") == [1]
-    coco, findings, _ = folder.read(listed=["b", "c"])
+    coco, findings, *_ = folder.read(listed=["b", "c"])
     assert [image["file_name"] for image in coco["images"]] == ["b.jpg", "c.jpg"]
     assert [name for name, *_ in boxes(coco)] == ["b.jpg"]
     assert counts(findings, "taken for empty") == [1]
@@ -106,7 +106,7 @@ def test_any_depth_lists_and_pictures_without_xml(folder, boxes, counts):
 
 def test_classes_select_and_order(folder, counts):
     write(folder, "a", [voc_object("nut"), voc_object("bolt")])
-    coco, findings, _ = folder.read(["gear", "nut"])
+    coco, findings, *_ = folder.read(["gear", "nut"])
     assert coco["categories"] == [{"id": 1, "name": "gear"}, {"id": 2, "name": "nut"}]
     assert [annotation["category_id"] for annotation in coco["annotations"]] == [2]
     assert counts(findings, "'bolt' left out") == [1] and counts(findings, "classes without an object: 1 ('gear')") == [

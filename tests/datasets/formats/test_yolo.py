@@ -13,7 +13,7 @@ def test_boxes_polygons_endings_and_empty_pictures(folder, boxes, counts):
     folder.write("labels/gone.txt", "0 0.5 0.5 0.5 0.25\n")
     for name in ("a.jpg", "b.PNG", "c.JPG", "empty.webp"):
         folder.picture(name, (60, 40))
-    coco, findings, kind = folder.read()
+    coco, findings, kind, _ = folder.read()
     assert kind == "yolo" and len(coco["images"]) == 4
     assert boxes(coco) == [
         ("a.jpg", "nut", (15, 15, 30, 10), 0),
@@ -56,7 +56,7 @@ def test_labels_beside_the_images_of_each_part(tmp_path, boxes):
 def test_names_without_a_list(folder, counts):
     folder.write("a.txt", "1 0.5 0.5 0.5 0.5")
     folder.picture("a.jpg")
-    coco, findings, _ = folder.read(["nut", "bolt"])
+    coco, findings, *_ = folder.read(["nut", "bolt"])
     assert coco["annotations"][0]["category_id"] == 2
     assert counts(findings, "taken for the order of the classes") == [1]
     with pytest.raises(UserError, match="no list of class names .*name the classes"):
@@ -70,7 +70,7 @@ def test_pictures_that_share_a_label_file(folder, boxes, counts):
     folder.write("a.txt", "0 0.5 0.5 0.5 0.5")
     folder.picture("a.jpg")
     folder.picture("a.png")
-    coco, findings, _ = folder.read()
+    coco, findings, *_ = folder.read()
     assert [name for name, *_ in boxes(coco)] == ["a.jpg", "a.png"]
     assert counts(findings, "share a label file") == [1]
 
