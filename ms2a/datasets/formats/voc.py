@@ -99,21 +99,33 @@ def _origin(roots: Sequence[ET.Element], boxes: Sequence[Box], first_pixel: int 
     """What the upper left pixel is called; says which was taken and why."""
     corners = [min(a, b) for x1, y1, x2, y2 in boxes for a, b in ((x1, x2), (y1, y2))]
     below, ones = sum(value < 1 for value in corners), sum(1 <= value < 2 for value in corners)
-    by_labelimg = sum(root.findtext("source/database") == "Unknown" and root.find("path") is not None for root in roots)
+    tools = {_tool(root) for root in roots}
     remedy = ""
     if first_pixel is not None:
         origin, reason = first_pixel, "as asked"
     elif below > ones:
         origin, reason = 0, f"{below} of {len(corners)} corners lie below 1 and {ones} at 1"
-    elif below == 0 and by_labelimg == len(roots):
-        origin, reason = 0, "labelImg's files, which count from 0 though no corner lies below 1"
+    elif below == 0 and None not in tools:
+        origin, reason = 0, f"{' and '.join(sorted(tools))} count from 0 though no corner lies below 1"
     elif ones:
         origin, reason = 1, f"{ones} of {len(corners)} corners lie at 1 and {below} below"
     else:
         origin, reason = 1, "as Pascal VOC does; no corner lies at 0 or 1, which would tell"
         remedy = "say first_pixel: 0 if the tool counts from 0"
-    findings.note(f"VOC pixels counted from {origin}: {reason}", remedy=remedy, count=len(boxes))
+    findings.note(f"VOC pixels counted from {origin} ({reason}), boxes", remedy=remedy, count=len(boxes))
     return origin
+
+
+def _tool(root: ET.Element) -> str | None:
+    """The tool that wrote a file, if it is known to count from 0 (docs/annotation_tools.md)."""
+    if root.findtext("owner/name") == "Label Studio":
+        return "files of Label Studio"
+    if root.findtext("source/database") == "Unknown":
+        if root.findtext("source/annotation") == "Unknown":
+            return "files of datumaro"
+        if root.find("path") is not None:
+            return "files of labelImg"
+    return None
 
 
 def _from_zero(box: Box, origin: int) -> Box:

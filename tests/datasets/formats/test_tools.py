@@ -113,7 +113,7 @@ def test_labelimg(tmp_path, run_writer, inside):
             box[2:] = x2 - box[0], y2 - box[1]
     voc, findings, *_ = read_annotations(tmp_path / "voc", tmp_path / "images")
     assert_equal(voc, truth, 0)
-    assert any("VOC pixels counted from 0: labelImg's files" in finding.what for finding in findings)
+    assert any("VOC pixels counted from 0 (files of labelImg" in finding.what for finding in findings)
     yolo = read_annotations(tmp_path / "yolo", tmp_path / "images").coco
     assert_equal(yolo, truth, 1e-3)
     assert {(image["file_name"], image["width"], image["height"]) for image in voc["images"]} == {

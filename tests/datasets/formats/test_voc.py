@@ -42,6 +42,11 @@ def test_flags_are_read_by_value(folder, boxes, counts, flag, crowd):
     assert counts(findings, "neither yes nor no") == ([1] if flag == "maybe" else [])
 
 
+LABELIMG = "<path>/x/a.jpg</path><source><database>Unknown</database></source>"
+LABEL_STUDIO = "<source><database>MyDatabase</database></source><owner><name>Label Studio</name></owner>"
+DATUMARO = "<source><database>Unknown</database><annotation>Unknown</annotation><image>Unknown</image></source>"
+
+
 @pytest.mark.parametrize(
     "corners, front, asked, origin, reason",
     [
@@ -52,8 +57,9 @@ def test_flags_are_read_by_value(folder, boxes, counts, flag, crowd):
         ([(7, 8, 10, 20), (5, 5, 9, 9)], "", 0, 0, "as asked"),
         ([(0, 0, 10, 20), (5, 5, 9, 9)], "", 1, 1, "as asked"),
         # labelImg puts corners below 1 at 1, though it counts from 0.
-        ([(1, 1, 10, 20), (5, 5, 9, 9)], "<path>/x/a.jpg</path><source><database>Unknown</database></source>", None, 0,
-         "labelImg"),
+        ([(1, 1, 10, 20), (5, 5, 9, 9)], LABELIMG, None, 0, "files of labelImg count from 0"),
+        ([(7, 8, 10, 20), (5, 5, 9, 9)], LABEL_STUDIO, None, 0, "files of Label Studio"),
+        ([(7, 8, 10, 20), (5, 5, 9, 9)], DATUMARO, None, 0, "files of datumaro"),
     ],
 )  # fmt: skip
 def test_first_pixel(folder, boxes, corners, front, asked, origin, reason):
