@@ -2,7 +2,7 @@
 
 _base_ = "./joint.py"
 
-title = "AdaBN"
+benchmark = dict(title="AdaBN")
 lr = 0.0  # the weights stay: what counts happens at the end of the one short epoch
 max_epochs = 1
 source_samples = 0

@@ -2,7 +2,7 @@
 
 _base_ = "./joint.py"
 
-title = "joint + adversarial"
+benchmark = dict(title="joint + adversarial")
 model = dict(
     alignment=[dict(loss=dict(type="DomainAdversarialLoss", in_channels="${channels}", loss_weight=0.1), on="neck")]
 )

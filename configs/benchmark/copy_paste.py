@@ -2,5 +2,5 @@
 
 _base_ = "./joint.py"
 
-title = "joint + CopyPaste"
+benchmark = dict(title="joint + CopyPaste")
 data = dict(train=dict(skip_type_keys=None))

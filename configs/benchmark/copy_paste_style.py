@@ -2,5 +2,5 @@
 
 _base_ = "./image_style.py"
 
-title = "joint + CopyPaste + image style"
+benchmark = dict(title="joint + CopyPaste + image style")
 data = dict(train=dict(skip_type_keys=None))

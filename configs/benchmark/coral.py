@@ -2,5 +2,5 @@
 
 _base_ = "./joint.py"
 
-title = "joint + CORAL"
+benchmark = dict(title="joint + CORAL")
 model = dict(alignment=[dict(loss=dict(type="CORALLoss", loss_weight=1.0), on="neck")])

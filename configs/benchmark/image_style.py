@@ -2,7 +2,7 @@
 
 _base_ = "./joint.py"
 
-title = "joint + image style"
+benchmark = dict(title="joint + image style")
 source_pipeline = [
     "${load_image}",
     dict(type="LoadAnnotations", with_bbox=True),

@@ -2,5 +2,5 @@
 
 _base_ = "./image_style.py"
 
-title = "joint + image style in both domains"
+benchmark = dict(title="joint + image style in both domains")
 target_pipeline = "${source_pipeline}"

@@ -10,8 +10,7 @@ _base_ = [
     "../_base_/default_runtime.py",
 ]
 
-title = "joint"
-kind = "baseline"
+benchmark = dict(title="joint", kind="baseline")
 batch_size = 8
 workers_per_gpu = 1
 source_samples = 400

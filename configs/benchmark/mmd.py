@@ -2,5 +2,5 @@
 
 _base_ = "./joint.py"
 
-title = "joint + MMD"
+benchmark = dict(title="joint + MMD")
 model = dict(alignment=[dict(loss=dict(type="MMDLoss", loss_weight=0.5), on="neck")])

@@ -10,8 +10,7 @@ _base_ = [
     "../_base_/default_runtime.py",
 ]
 
-title = "MS2A"
-kind = "method"
+benchmark = dict(title="MS2A", kind="method", memories=dict(map="${num_prototypes}"))
 batch_size = 8
 workers_per_gpu = 1
 source_samples = 400

@@ -2,5 +2,5 @@
 
 _base_ = "./ms2a_zero_init.py"
 
-title = "MS2A, zero init + memory colour"
+benchmark = dict(title="MS2A, zero init + memory colour", memories=dict(colour="${num_colours}"))
 colour_prob = 0.8

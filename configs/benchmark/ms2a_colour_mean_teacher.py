@@ -2,6 +2,6 @@
 
 _base_ = "./ms2a_mean_teacher.py"
 
-title = "MS2A, zero init + memory colour + mean teacher"
+benchmark = dict(title="MS2A, zero init + memory colour + mean teacher", memories=dict(colour="${num_colours}"))
 zero_init = True
 colour_prob = 0.8

@@ -2,6 +2,7 @@
 
 _base_ = "./joint.py"
 
-title = "MS2A, zero init + memory colour: the colours alone"
-kind = "control"
+benchmark = dict(
+    title="MS2A, zero init + memory colour: the colours alone", kind="control", memories=dict(colour="${num_colours}")
+)
 colour_prob = 0.8

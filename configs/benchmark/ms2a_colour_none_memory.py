@@ -2,6 +2,5 @@
 
 _base_ = "./ms2a_zero_init.py"
 
-title = "MS2A, zero init, learned tokens only"
-kind = "control"
+benchmark = dict(title="MS2A, zero init, learned tokens only", kind="control")
 model = dict(adapter=dict(prototypes="none"))

@@ -2,7 +2,6 @@
 
 _base_ = "./ms2a_colour.py"
 
-title = "MS2A, zero init + random prototypes and colours"
-kind = "control"
+benchmark = dict(title="MS2A, zero init + random prototypes and colours", kind="control")
 colour_prototypes = "random"
 model = dict(adapter=dict(prototypes="random"))

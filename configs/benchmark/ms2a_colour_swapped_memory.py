@@ -2,8 +2,5 @@
 
 _base_ = "./ms2a_colour.py"
 
-title = "MS2A, zero init + memories and colours swapped"
-kind = "control"
-swap_memories = True
+benchmark = dict(title="MS2A, zero init + memories and colours swapped", kind="control", swapped=True)
 colour_domain = "${source_domain}"
-colour_of_source = True  # tools/benchmark.py does the same for other tasks

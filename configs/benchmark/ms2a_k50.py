@@ -2,6 +2,5 @@
 
 _base_ = "./ms2a.py"
 
-title = "MS2A, K = 50"
-kind = "control"
+benchmark = dict(title="MS2A, K = 50", kind="control")
 num_prototypes = 50

@@ -2,5 +2,5 @@
 
 _base_ = "./ms2a.py"
 
-title = "MS2A, memory asks"
+benchmark = dict(title="MS2A, memory asks")
 adapter_query = "memory"

@@ -2,6 +2,5 @@
 
 _base_ = "./ms2a.py"
 
-title = "MS2A, no foreground loss"
-kind = "control"
+benchmark = dict(title="MS2A, no foreground loss", kind="control")
 model = dict(foreground=None)

@@ -2,6 +2,5 @@
 
 _base_ = "./ms2a.py"
 
-title = "MS2A, no residual"
-kind = "control"
+benchmark = dict(title="MS2A, no residual", kind="control")
 model = dict(adapter=dict(memory=dict(residual=False)))

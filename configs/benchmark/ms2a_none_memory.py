@@ -2,6 +2,5 @@
 
 _base_ = "./ms2a.py"
 
-title = "MS2A, learned tokens only"
-kind = "control"
+benchmark = dict(title="MS2A, learned tokens only", kind="control")
 model = dict(adapter=dict(prototypes="none"))

@@ -2,5 +2,5 @@
 
 _base_ = "./ms2a_zero_init.py"
 
-title = "MS2A, zero init + layer norm"
+benchmark = dict(title="MS2A, zero init + layer norm")
 model = dict(adapter=dict(normalise=True))

@@ -2,7 +2,7 @@
 
 _base_ = "./ms2a_style.py"
 
-title = "MS2A plus: zero init, memory style, image style"
+benchmark = dict(title="MS2A plus: zero init, memory style, image style")
 source_pipeline = [
     "${load_image}",
     dict(type="LoadAnnotations", with_bbox=True),

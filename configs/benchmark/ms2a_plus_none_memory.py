@@ -2,6 +2,7 @@
 
 _base_ = "./ms2a_plus.py"
 
-title = "MS2A plus, learned tokens only"
-kind = "control"
+benchmark = dict(
+    title="MS2A plus, learned tokens only", kind="control", memories=dict(_delete_=True, map="${num_prototypes}")
+)
 model = dict(adapter=dict(prototypes="none"), style=None)

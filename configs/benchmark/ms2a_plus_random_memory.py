@@ -2,6 +2,5 @@
 
 _base_ = "./ms2a_plus.py"
 
-title = "MS2A plus, random prototypes and styles"
-kind = "control"
+benchmark = dict(title="MS2A plus, random prototypes and styles", kind="control")
 model = dict(adapter=dict(prototypes="random"), style=dict(prototypes="random"))

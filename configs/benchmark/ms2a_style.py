@@ -2,7 +2,7 @@
 
 _base_ = "./ms2a_zero_init.py"
 
-title = "MS2A, zero init + memory style"
+benchmark = dict(title="MS2A, zero init + memory style", memories=dict(style="${num_styles}"))
 num_styles = 20
 style_domain = "${target_domain}"
 style_file = None  # MEMORY_DIR/DOMAIN_style_cluster.pth

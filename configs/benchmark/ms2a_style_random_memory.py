@@ -2,6 +2,5 @@
 
 _base_ = "./ms2a_style.py"
 
-title = "MS2A, zero init + random styles"
-kind = "control"
+benchmark = dict(title="MS2A, zero init + random styles", kind="control")
 model = dict(style=dict(prototypes="random"))

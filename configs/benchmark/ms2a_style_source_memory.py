@@ -2,7 +2,5 @@
 
 _base_ = "./ms2a_style.py"
 
-title = "MS2A, zero init + styles of the source"
-kind = "control"
+benchmark = dict(title="MS2A, zero init + styles of the source", kind="control")
 style_domain = "${source_domain}"
-style_of_source = True  # tools/benchmark.py does the same for other tasks

@@ -2,6 +2,4 @@
 
 _base_ = "./ms2a.py"
 
-title = "MS2A, memories swapped"
-kind = "control"
-swap_memories = True
+benchmark = dict(title="MS2A, memories swapped", kind="control", swapped=True)

@@ -2,7 +2,7 @@
 
 _base_ = "./ms2a.py"
 
-title = "MS2A, vector prototypes"
+benchmark = dict(title="MS2A, vector prototypes", memories=dict(_delete_=True, vector="${num_prototypes}"))
 prototype = "vector"
 model = dict(
     adapter=dict(

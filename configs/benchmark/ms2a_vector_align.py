@@ -2,7 +2,7 @@
 
 _base_ = "./ms2a_vector.py"
 
-title = "MS2A, vectors + alignment to the memory"
+benchmark = dict(title="MS2A, vectors + alignment to the memory")
 model = dict(
     default_domain="${target_domain}",
     alignment=[

@@ -2,6 +2,5 @@
 
 _base_ = "./ms2a_vector.py"
 
-title = "MS2A, random vector prototypes"
-kind = "control"
+benchmark = dict(title="MS2A, random vector prototypes", kind="control")
 model = dict(adapter=dict(prototypes="random"))

@@ -2,5 +2,5 @@
 
 _base_ = "./ms2a.py"
 
-title = "MS2A, zero init"
+benchmark = dict(title="MS2A, zero init")
 zero_init = True

@@ -2,7 +2,5 @@
 
 _base_ = "./joint.py"
 
-title = "oracle: all target labels"
-kind = "bound"
+benchmark = dict(title="oracle: all target labels", kind="bound", all_target_labels=True)
 target_train = dict(ann_file="${target_pool}")
-all_target_labels = True  # tools/benchmark.py does the same for other tasks

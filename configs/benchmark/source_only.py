@@ -2,5 +2,5 @@
 
 _base_ = "./joint.py"
 
-title = "source only"
+benchmark = dict(title="source only")
 max_epochs = 0  # tested without training

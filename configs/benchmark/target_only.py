@@ -2,6 +2,6 @@
 
 _base_ = "./joint.py"
 
-title = "target only"
+benchmark = dict(title="target only")
 source_samples = 0
 target_samples = 640

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mmcv import Config
+from pydantic import PositiveInt
 
-from ms2a.artefacts import read_json, write_text
-from ms2a.config import CONFIGS, load_config
+from ms2a.artefacts import memory_file, read_json, write_text
+from ms2a.config import CONFIGS, open_config, settle
 from ms2a.defaults import KINDS
 from ms2a.errors import UserError
 from ms2a.pipeline.runner import Step
@@ -26,9 +27,11 @@ from ms2a.pipeline.stages import (
     command_line,
     extract_step,
     load_adaptation,
+    refuse_options,
     train_step,
 )
-from ms2a.pipeline.task import adaptation_of, read_task
+from ms2a.pipeline.task import TASK_SUFFIXES, adaptation_of, read_task
+from ms2a.validation import Section, validated
 
 METHODS = CONFIGS / "benchmark"
 # What makes a task: these variables of its source-training config replace those of a method's config, and where it has
@@ -40,7 +43,9 @@ TASK_VARIABLES = (
     *("unlabelled_images", "memory_images", "target_pool", "num_annotated", "split_seed"),
     *("img_scale", "random_size_range", "mosaic_border", "memory_img_scale", "memory_sizes_hw"),
 )
-# Of these the base detector knows nothing: its config, and so its training, is the same whatever they are.
+# Of a config besides; options for these would have no effect.
+BENCHMARK_SETS = ("load_from", "checkpoint_config", "memory_dir", "memory_files", "style_file", "colour_file")
+# Of the task's, the base detector knows nothing of these: its config, and so its training, does not depend on them.
 TARGET_VARIABLES = ("target_train", "num_annotated", "split_seed", "unlabelled_images", "memory_images", "target_pool")
 
 
@@ -61,12 +66,33 @@ class Run:
     seed: int
 
 
+class Method(Section):
+    """What a method's config says of itself, in its block ``benchmark``.
+
+    Attributes:
+        title: in tables and plots.
+        kind: ``"bound"``, ``"baseline"``, ``"method"`` or ``"control"``.
+        memories: what its memory holds → how many; kinds of prototype are those of ``extract_fea_fewshot.py``. Maps or
+            vectors are its ``memory_files``; styles and colours, of its ``style_domain`` or ``colour_domain``, are its
+            ``style_file`` and ``colour_file``.
+        swapped: a control, each domain reads the other's memory.
+        all_target_labels: trained with all labels of the target's pool.
+    """
+
+    title: str
+    kind: Literal["bound", "baseline", "method", "control"]
+    memories: dict[Literal["map", "vector", "style", "colour"], PositiveInt] = {}
+    swapped: bool = False
+    all_target_labels: bool = False
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A run with its settled config and steps.
 
     Attributes:
         run: which.
+        method: what the config says of itself.
         config: the method's config on the run's task.
         adaptation: the task; its folder is the seed's, shared by all methods.
         shared: steps that other runs of the seed need too, in order.
@@ -76,6 +102,7 @@ class Prepared:
     """
 
     run: Run
+    method: Method
     config: Config
     adaptation: Adaptation
     shared: Sequence[Step]
@@ -137,89 +164,98 @@ def prepare_run(
         UserError: an unknown method, a task that cannot be read or whose detector is another, or ``cfg_options`` that
             are the task's.
     """
-    if of_task := sorted({key.split(".")[0] for key in cfg_options or ()} & set(TASK_VARIABLES)):
-        raise UserError(
-            f"`cfg_options={', '.join(of_task)}`: the task says that; use `tasks`, `shots`, `seeds` or MS2A_DATA_ROOT"
-        )
+    refuse_options(cfg_options, TASK_VARIABLES, "the task says that; use `tasks`, `shots`, `seeds` or MS2A_DATA_ROOT")
+    refuse_options(cfg_options, BENCHMARK_SETS, "the benchmark sets that, the same for all methods")
     if run.method not in known_methods():
         raise UserError(f"unknown method {run.method!r}; known: {', '.join(known_methods())}")
-    adaptation = _load(run, work_dir, device)
-    source_training = adaptation.configs[SOURCE_TRAINING]
-    variables = {key: source_training.get(key) for key in TASK_VARIABLES}
-    for side in ("source", "target"):
-        variables[f"{side}_train"] = {**variables[f"{side}_train"], "pipeline": f"${{{side}_pipeline}}"}
-    method = load_config(METHODS / f"{run.method}.py", cfg_options, variables)
-    sizes = [config.model.neck.out_channels for config in (method, adaptation.configs[BASE])]
+    adaptation, task = _read_task(run, work_dir, device)
+    config = settle(_open_method(run, adaptation, task, cfg_options))
+    sizes = [config.model.neck.out_channels, adaptation.configs[BASE].model.neck.out_channels]
     if sizes[0] != sizes[1]:
         raise UserError(
             f"task {run.task} has a detector of {sizes[1]} channels, configs/benchmark/{run.method}.py of {sizes[0]}; "
             "give both the same size"
         )
-    variables["load_from"] = str(adaptation.checkpoint(BASE))
-    shared = [replace(train_step(adaptation, BASE), after=())]
-    if method.get("num_prototypes"):
-        steps, files = _memory(adaptation, method.num_prototypes, method.get("prototype", "map"))
-        shared += steps
-        if method.get("swap_memories"):
-            files = dict(zip(files, reversed(files.values()), strict=True))
-        variables["memory_files"] = files
-    for kind, used in (("style", method.model.get("style")), ("colour", method.get("colour_prob"))):
-        if used:
-            steps, files = _memory(adaptation, method[f"num_{kind}s"], kind)
-            shared += steps
-            domain = adaptation.source if method.get(f"{kind}_of_source") else adaptation.target
-            variables[f"{kind}_file"] = files[f"{domain}_{kind}"]
-    options = dict(cfg_options or {})
-    options |= {"checkpoint_config.interval": method.runner.max_epochs, "checkpoint_config.save_optimizer": False}
-    if method.get("all_target_labels"):
-        options["target_train.ann_file"] = "${target_pool}"
-    method = load_config(METHODS / f"{run.method}.py", options, variables)
+    method = validated(Method, config.benchmark, f"'benchmark' in configs/benchmark/{run.method}.py")
+    if config.get("colour_prob") and "colour" not in method.memories:
+        raise UserError(
+            f"`cfg_options=colour_prob`: configs/benchmark/{run.method}.py asks for no memory of colours; give "
+            "benchmark.memories.colour=20 too"
+        )
     name = run.method
     if cfg_options:
         name += "_" + hashlib.sha256(json.dumps(cfg_options, sort_keys=True).encode()).hexdigest()[:8]
-    folder = adaptation.work_dir / f"{adaptation.target}_{method.num_annotated}" / name
-    write_text(method.pretty_text, folder / "config.py")
-    own = _own_steps(adaptation, method, folder, shared)
-    return Prepared(run, method, adaptation, shared, own, folder, cfg_options)
+    folder = adaptation.work_dir / f"{adaptation.target}_{config.num_annotated}" / name
+    write_text(config.pretty_text, folder / "config.py")
+    shared = [replace(train_step(adaptation, BASE), after=())]
+    for kind, count in method.memories.items():
+        shared += _memory_steps(adaptation, kind, count)
+    own = _own_steps(adaptation, config, folder, shared)
+    return Prepared(run, method, config, adaptation, shared, own, folder, cfg_options)
 
 
-def _load(run: Run, work_dir: Path, device: str | None) -> Adaptation:
-    """The task in the seed's folder, its base config written."""
-    if run.task.suffix in (".yaml", ".yml"):
+def _read_task(run: Run, work_dir: Path, device: str | None) -> tuple[Adaptation, dict[str, Any]]:
+    """The task in the seed's folder, its base config written; and its variables, for the configs of all methods."""
+    if run.task.suffix in TASK_SUFFIXES:
         if run.shots is not None:
             raise UserError(f"task file {run.task} says itself how many images are annotated; leave out `shots`")
         folder = work_dir / run.task.stem / f"seed{run.seed}"
         adaptation = adaptation_of(read_task(run.task), folder, run.seed, device)
-        annotated = read_json(adaptation.configs[SOURCE_TRAINING].target_train.ann_file, "annotation file")
-        adaptation.configs[SOURCE_TRAINING].num_annotated = len(annotated["images"])
     else:
         shots = {} if run.shots is None else {"num_annotated": run.shots}
         adaptation = load_adaptation(run.task, work_dir, run.seed, device, {"split_seed": run.seed, **shots})
         folder = work_dir / adaptation.source / f"seed{run.seed}"
-        adaptation = Adaptation(adaptation.configs, folder, run.seed, device)
-    base = {key: value for key, value in adaptation.configs[BASE].items() if key not in TARGET_VARIABLES}
-    adaptation.configs[BASE] = Config(base)
-    write_text(adaptation.configs[BASE].pretty_text, adaptation.config_path(BASE))
-    return adaptation
+    config = adaptation.configs[SOURCE_TRAINING]
+    task = {key: config.get(key) for key in TASK_VARIABLES}
+    for side in ("source", "target"):
+        task[f"{side}_train"] = {**config[f"{side}_train"], "pipeline": f"${{{side}_pipeline}}"}
+    if task["num_annotated"] is None:
+        task["num_annotated"] = len(read_json(config.target_train.ann_file, "annotation file")["images"])
+    base = Config({key: value for key, value in adaptation.configs[BASE].items() if key not in TARGET_VARIABLES})
+    adaptation = replace(adaptation, configs={**adaptation.configs, BASE: base}, work_dir=folder)
+    write_text(base.pretty_text, adaptation.config_path(BASE))
+    return adaptation, task
 
 
-def _memory(adaptation: Adaptation, num_prototypes: int, prototype: str) -> tuple[list[Step], dict[str, str]]:
-    """Extraction and clustering of both domains; also the memory files by the names that the memory bank gives them."""
-    folder = adaptation.memory
-    out = folder / f"{adaptation.target}_{prototype}_k{num_prototypes}"
+def _open_method(
+    run: Run, adaptation: Adaptation, task: Mapping[str, Any], cfg_options: Mapping[str, Any] | None
+) -> Config:
+    """The method's config on the task: it starts from the base detector and reads the memory that it asks for."""
+    cfg = open_config(METHODS / f"{run.method}.py", cfg_options, task)
+    cfg.load_from = str(adaptation.checkpoint(BASE))
+    cfg.checkpoint_config = {**cfg.checkpoint_config, "interval": "${runner.max_epochs}", "save_optimizer": False}
+    if cfg.benchmark.get("all_target_labels"):
+        cfg.target_train.ann_file = "${target_pool}"
+    for kind, count in cfg.benchmark.get("memories", {}).items():
+        folder = _memory_folder(adaptation, kind, count)
+        if kind in ("style", "colour"):
+            cfg[f"{kind}_file"] = memory_file(folder, f"${{{kind}_domain}}{KINDS[kind][0]}")
+            continue
+        files = {name: memory_file(folder, name) for name in _memory_names(adaptation, kind)}
+        if cfg.benchmark.get("swapped"):
+            files = dict(zip(files, reversed(files.values()), strict=True))
+        cfg.memory_files = files
+    return cfg
+
+
+def _memory_folder(adaptation: Adaptation, kind: str, count: int | str) -> Path:
+    return adaptation.memory / f"{adaptation.target}_{kind}_k{count}"
+
+
+def _memory_names(adaptation: Adaptation, kind: str) -> list[str]:
+    """What the memories of both domains are called in the memory bank and in files."""
+    return [f"{domain}{ending}" for domain in (adaptation.source, adaptation.target) for ending in KINDS[kind]]
+
+
+def _memory_steps(adaptation: Adaptation, kind: str, count: int) -> list[Step]:
+    """Extraction and clustering of both domains."""
+    out, names = _memory_folder(adaptation, kind, count), _memory_names(adaptation, kind)
     domains = (adaptation.source, adaptation.target)
-    extract = [replace(extract_step(adaptation, domain, prototype), after=(BASE,)) for domain in domains]
-    names = [f"{domain}{kind}" for domain in domains for kind in KINDS[prototype]]
-    command = ["knn_cuda.py", "--fea_root_path", folder, "--out_path", out, "--n_clusters", num_prototypes]
-    command += ["--depart", *names, "--seed", adaptation.seed]
-    files = {name: out / f"{name}_cluster.pth" for name in names}
-    cluster = Step(
-        f"cluster_{out.name}",
-        command_line(command, adaptation.device),
-        list(files.values()),
-        after=[step.name for step in extract],
-    )
-    return [*extract, cluster], {name: str(file) for name, file in files.items()}
+    extract = [replace(extract_step(adaptation, domain, kind), after=(BASE,)) for domain in domains]
+    command = ["knn_cuda.py", "--fea_root_path", adaptation.memory, "--out_path", out, "--n_clusters", count]
+    command = command_line([*command, "--depart", *names, "--seed", adaptation.seed], adaptation.device)
+    files = [Path(memory_file(out, name)) for name in names]
+    return [*extract, Step(f"cluster_{out.name}", command, files, after=[step.name for step in extract])]
 
 
 def _own_steps(adaptation: Adaptation, method: Config, folder: Path, shared: Sequence[Step]) -> list[Step]:

@@ -134,8 +134,8 @@ def _line(item: Prepared, records: Sequence[Mapping]) -> dict[str, Any]:
         "source": item.adaptation.source,
         "task": item.adaptation.target,
         "method": item.run.method,
-        "title": item.config.title,
-        "kind": item.config.kind,
+        "title": item.method.title,
+        "kind": item.method.kind,
         "shots": item.config.num_annotated,
         "seed": item.run.seed,
         "metrics": {

@@ -7,9 +7,7 @@ from typing import Any
 from ms2a.pipeline.runner import Runner
 from ms2a.pipeline.stages import load_adaptation, steps_of, write_configs
 from ms2a.pipeline.summary import as_text, write_summary
-from ms2a.pipeline.task import adaptation_of, read_task
-
-TASK_SUFFIXES = (".yaml", ".yml")
+from ms2a.pipeline.task import TASK_SUFFIXES, adaptation_of, read_task
 
 
 def run_pipeline(

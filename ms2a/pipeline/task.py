@@ -40,6 +40,7 @@ from ms2a.pipeline.stages import Adaptation, load_adaptation
 from ms2a.validation import Section, validated
 
 TEMPLATE = CONFIGS / "yolox" / "yolox_fs_n_custom_pretrain_mom_ft.py"
+TASK_SUFFIXES = (".yaml", ".yml")
 
 
 def _from_task_file(path: str, info: ValidationInfo) -> Path:

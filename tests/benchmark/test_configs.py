@@ -3,8 +3,9 @@
 import pytest
 from mmdet.models import build_detector
 
-from ms2a.benchmark.plan import METHODS, known_methods
+from ms2a.benchmark.plan import METHODS, Method, known_methods
 from ms2a.config import load_config
+from ms2a.validation import validated
 
 ALL = known_methods()
 TRAINED = [name for name in ALL if name not in ("source_only", "adabn")]
@@ -18,7 +19,12 @@ def load(name):
 def test_a_method_is_a_short_config_with_a_title_and_a_kind(name):
     cfg = load(name)
     assert len((METHODS / f"{name}.py").read_text().splitlines()) <= 40
-    assert cfg.title and cfg.kind in ("baseline", "method", "control", "bound")
+    method = validated(Method, cfg.benchmark, name)
+    assert method.title and bool(cfg.colour_prob) == ("colour" in method.memories)
+    adapter = cfg.model.get("adapter")
+    kinds = {"MemoryAdapter": "map", "VectorMemoryAdapter": "vector"}
+    assert ({kinds[adapter.type]} if adapter else set()) == method.memories.keys() & {"map", "vector"}
+    assert bool(cfg.model.get("style")) == ("style" in method.memories)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -46,5 +52,5 @@ def test_every_detector_knows_its_target(name):
 
 
 def test_titles_are_unique():
-    titles = [load(name).title for name in ALL]
+    titles = [load(name).benchmark.title for name in ALL]
     assert len(set(titles)) == len(titles)

@@ -71,6 +71,28 @@ def test_cfg_options_have_a_folder_of_their_own_and_leave_the_task_alone(tmp_pat
         prepare_run(run, tmp_path, cfg_options={"num_annotated": 30})
 
 
+def test_an_option_without_effect_or_without_its_memory_is_refused(tmp_path):
+    run = Run(T1, "joint", 10, 1)
+    for option in ("memory_dir", "checkpoint_config.interval", "load_from"):
+        with pytest.raises(UserError, match="the benchmark sets that, the same for all methods"):
+            prepare_run(run, tmp_path, cfg_options={option: "other"})
+    options = {"colour_prob": 0.5}
+    with pytest.raises(UserError, match="asks for no memory of colours; give benchmark.memories.colour=20 too"):
+        prepare_run(run, tmp_path, cfg_options=options)
+    item = prepare_run(run, tmp_path, cfg_options={**options, "benchmark.memories.colour": 20})
+    recolour = item.config.data.train.domains[0].dataset.pipeline[-1]
+    assert recolour.file in map(str, item.shared[-1].outputs) and "_colour_k20/indus_synth_t1_colour" in recolour.file
+
+
+def test_the_memory_of_the_wrong_domain_is_read_on_every_task(tmp_path):
+    style = prepare(tmp_path, T2, "ms2a_style_source_memory")
+    assert style.config.model.style.file.endswith("indus_synth_t2_style_k20/indus_synth_s_style_cluster.pth")
+    colour = prepare(tmp_path, T2, "ms2a_colour_swapped_memory").config
+    recolour = colour.data.train.domains[0].dataset.pipeline[-1]
+    assert recolour.file.endswith("indus_synth_t2_colour_k20/indus_synth_s_colour_cluster.pth")
+    assert colour.model.adapter.memory.files["indus_synth_s"].endswith("indus_synth_t2_cluster.pth")
+
+
 def test_a_task_with_another_detector_is_refused_at_once(tmp_path):
     task = ROOT / "configs/yolox/yolox_fs_x_640x640_50e_cityscapes_pretrain_mom_ft.py"
     with pytest.raises(UserError, match="has a detector of 320 channels, configs/benchmark/joint.py of 64"):
