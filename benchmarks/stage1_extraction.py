@@ -9,7 +9,6 @@ instead.
 
 import copy
 import cProfile
-import functools
 import pstats
 import tempfile
 from collections.abc import Sequence
@@ -24,16 +23,17 @@ from benchmarks.images import make_pictures
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.defaults import MAX_SAMPLES, NORM, SAVE_INTERVAL
 from ms2a.engine.fast_inference import speed_up
-from ms2a.storage.extract import add_maps
+from ms2a.storage.extract import store
 from ms2a.storage.image_batches import Batch, ImageBatches, memory_pipeline
-from ms2a.storage.one_pass import LevelSamples, SamplingRun
+from ms2a.storage.kinds import Maps
 from ms2a.storage.resume import Partial
+from ms2a.storage.samples import DomainSample
 
 CPU = torch.device("cpu")
 PARTS = {
-    "loading (JPEG, resize, pad)": [("apis/image_batches.py", "__getitem__")],
-    "backbone and neck": [("apis/extract.py", "add_maps")],
-    "sampling": [("apis/sampling.py", "add")],
+    "loading (JPEG, resize, pad)": [("storage/image_batches.py", "__getitem__")],
+    "backbone and neck": [("storage/kinds.py", "__call__")],
+    "sampling": [("storage/samples.py", "add")],
 }
 
 
@@ -44,9 +44,9 @@ class LoadedBatches(ImageBatches):
         super().__init__(images, batch_size)
         self.loaded: list[Batch] = [self[number] for number in range(len(self))]
 
-    def load(self, numbers: range, workers: int, device: torch.device) -> list[Batch]:
-        """Those of the given numbers."""
-        return [self.loaded[number] for number in numbers]
+    def load(self, start: int, workers: int, device: torch.device) -> list[Batch]:
+        """All but the first few."""
+        return self.loaded[start:]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -62,14 +62,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         @torch.no_grad()
         def forward(model: nn.Module) -> None:
-            for _, batch, _ in loaded.loaded:
-                model.neck(model.backbone(batch))
+            for batch in loaded.loaded:
+                model.neck(model.backbone(batch.images))
 
         def extract(batches: ImageBatches, workers: int) -> None:
-            samples = {"": LevelSamples(MAX_SAMPLES, 0, NORM)}
-            partial = Partial(Path(folder, ".partial.pth"), {}, SAVE_INTERVAL)
-            add = functools.partial(add_maps, fast, None, samples)
-            SamplingRun(batches, samples, strict=False).run(add, workers, CPU, partial)
+            sample = DomainSample(Maps.endings, MAX_SAMPLES, 0, NORM)
+            partial = Partial(folder, ".bench", {}, SAVE_INTERVAL)
+            store(batches, Maps(fast), sample, partial, workers, CPU)
 
         if args.profile:
             torch.set_num_threads(1)
@@ -78,7 +77,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             profiler.runcall(extract, ImageBatches(images, args.batch), 0)
             stats = pstats.Stats(profiler)
             seconds = {part: calls_and_seconds(stats, by)[1] for part, by in PARTS.items()}
-            seconds["backbone and neck"] -= seconds["sampling"]
             per_image = 1e3 / args.images
             print_profile({"ms an image": {part: value * per_image for part, value in seconds.items()}}, digits=2)
             return

@@ -23,7 +23,7 @@ from ms2a.apis.test import evaluate, test
 from ms2a.config import load_config
 from ms2a.engine.fast_inference import speed_up
 from ms2a.engine.prefetch import ThreadedLoader
-from ms2a.storage.extract import extract
+from ms2a.storage.extract import ExtractOptions, extract
 
 HEIGHT, WIDTH = 128, 320
 STAGE_ONE_IMAGES = 384
@@ -42,7 +42,7 @@ def stage_one(checkpoint: Path, folder: Path, height: int) -> Callable[[], None]
 
     def run() -> None:
         with contextlib.redirect_stderr(io.StringIO()):  # of the progress bar
-            extract(cfg, checkpoint, folder, "t1", folder / "memory", device="cpu", max_samples=2000)
+            extract(cfg, checkpoint, folder, "t1", folder / "memory", ExtractOptions(device="cpu", max_samples=2000))
 
     return run
 

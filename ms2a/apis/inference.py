@@ -2,7 +2,6 @@
 
 import copy
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,11 @@ from ms2a.artefacts import atomic_path, provenance, write_json
 from ms2a.datasets.config_edits import pipelines
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.datasets.load_picture import read_picture
+from ms2a.datasets.readable import check_skipped, skip_unreadable
 from ms2a.engine.distributed import choose_device
 from ms2a.engine.fast_inference import speed_up
 from ms2a.engine.prefetch import prefetch
-from ms2a.errors import UserError
+from ms2a.errors import UserError, warn
 from ms2a.models.build import build_model, check_domain, config_classes
 
 # Threads that load images.
@@ -88,23 +88,19 @@ def infer(
     if img:
         _check_apart(img, Path(save_dir))
         own = domain or model.default_domain
-        datasets = [ImageFolderDataset(list(img), _pipeline(cfg.data.test), img_root, own)]
+        datasets = [ImageFolderDataset(list(img), _pipeline(cfg.data.test), img_root, own, without=save_dir)]
     else:
         datasets = _test_sets(cfg, domain)
     output = _Output(Path(save_dir), model.CLASSES, score_thr, by_domain=len(datasets) > 1)
     skipped = []
     for dataset, index, detections in _detect(model, datasets):
         path = dataset.path(index)
-        picture = None if detections is None else read_picture(path, cfg.get("bit_depth"))
-        if picture is not None:
-            output.add(dataset, index, picture, detections)
+        if detections is not None:
+            output.add(dataset, index, read_picture(path, cfg.get("bit_depth")), detections)
             continue
-        if strict:
-            raise UserError(f"image {path} is missing or unreadable (--strict)")
-        tqdm.write(f"warning: skipped unreadable image {path}", file=sys.stderr)
+        skip_unreadable(path, strict)
         skipped.append(path)
-    if not output.images:
-        raise UserError(f"none of the {len(skipped)} images can be read, the first is {skipped[0]}")
+    check_skipped(skipped, sum(map(len, datasets)), ", ".join(map(str, img)) or "the test set")
     output.write_json(dict(checkpoint=str(checkpoint), provenance=provenance(str(cfg.filename))))
     return Summary(len(output.images), len(skipped), output.num_drawn)
 
@@ -112,8 +108,10 @@ def infer(
 def _check_apart(img: Sequence[str | os.PathLike], save_dir: Path) -> None:
     """Else the next run would take the drawings of this one for images."""
     for folder in img:
-        if Path(folder).is_dir() and save_dir.resolve().is_relative_to(Path(folder).resolve()):
-            raise UserError(f"SAVE_DIR {save_dir} lies in the folder of images {folder}; choose one outside")
+        if save_dir.is_dir() and save_dir.resolve() == Path(folder).resolve():
+            raise UserError(f"`save_dir={save_dir}` is the folder of images itself; choose another")
+        if save_dir.is_dir() and save_dir.resolve().is_relative_to(Path(folder).resolve()):
+            warn(f"{save_dir} is not searched for images: drawings go there")
 
 
 class _Output:
@@ -140,7 +138,7 @@ class _Output:
         height, width = picture.shape[:2]
         name = self._free_name(dataset.domain, dataset.names[index])
         if (self.folder / name).resolve() == Path(dataset.path(index)).resolve():
-            raise UserError(f"{self.folder / name} would be replaced by its own drawing; choose another SAVE_DIR")
+            raise UserError(f"{self.folder / name} would be replaced by its own drawing; choose another `save_dir`")
         image = dict(id=len(self.images) + 1, file_name=str(name), height=height, width=width, domain=dataset.domain)
         self.images.append(image)
         for label, boxes in enumerate(detections):

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import mmcv
 import numpy as np
 import torch
 from mmcv import Config
@@ -15,6 +14,8 @@ from ms2a.adaptation.attention import attention_weights
 from ms2a.analysis.memory import attention_sheet, colour_sheet, prototype_sheet
 from ms2a.artefacts import atomic_path
 from ms2a.datasets import ImageFolderDataset, MemoryColour
+from ms2a.datasets.load_picture import read_picture
+from ms2a.datasets.readable import unreadable
 from ms2a.errors import UserError
 from ms2a.memory.domains import choose_domain
 from ms2a.models import VectorMemoryAdapter
@@ -62,10 +63,10 @@ def show_memory(
     images = ImageFolderDataset(img, memory_pipeline(cfg), domain=domain) if img else ()
     for index in range(len(images)):
         if (result := images[index]) is None:
-            raise UserError(f"image {images.path(index)} is missing or unreadable")
+            raise unreadable(images.path(index))
         stem = Path(images.names[index]).stem
         if clusters is not None:
-            pictures[f"{stem}_colours"] = colour_sheet(mmcv.imread(images.path(index)), clusters)
+            pictures[f"{stem}_colours"] = colour_sheet(read_picture(images.path(index), cfg.get("bit_depth")), clusters)
         pictures |= _attention(model, first_view(result), domain, stem)
     paths = [Path(out_dir, f"{name}.png") for name in pictures]
     for path, picture in zip(paths, pictures.values(), strict=True):

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import fields
 
 from ms2a.cli.command import add_cfg_options, add_device, add_launcher, run_command
 from ms2a.defaults import KINDS, MAX_SAMPLES, NORM, SAVE_INTERVAL, UNIFORM
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     """Extracts and says where the result is."""
     from ms2a.config import load_config
     from ms2a.engine.distributed import leave_process_group
-    from ms2a.storage.extract import extract
+    from ms2a.storage.extract import ExtractOptions, extract
 
     paths = extract(
         load_config(args.config, args.cfg_options),
@@ -59,18 +60,7 @@ def run(args: argparse.Namespace) -> None:
         args.img,
         args.depart,
         args.out_path,
-        img_root=args.img_root,
-        dim=args.dim,
-        batch_size=args.batch_size,
-        max_samples=args.max_samples,
-        seed=args.seed,
-        device=args.device,
-        workers=args.workers,
-        strict=args.strict,
-        prototype=args.prototype,
-        sample_by=args.sample_by,
-        launcher=args.launcher,
-        save_interval=args.save_interval,
+        ExtractOptions(**{field.name: getattr(args, field.name) for field in fields(ExtractOptions)}),
     )
     if paths:
         print(f"wrote {' and '.join(map(str, paths))}")

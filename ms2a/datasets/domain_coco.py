@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmdet.datasets import DATASETS, CocoDataset
 from mmdet.datasets import coco as mmdet_coco
@@ -19,6 +18,7 @@ from ms2a.datasets.check.sets import Options, check_set
 from ms2a.datasets.evaluation import OneLimitEval, limits_for
 from ms2a.datasets.fewshot import draw_subset
 from ms2a.datasets.findings import log_findings, refuse_errors
+from ms2a.datasets.readable import SkippedImages, is_readable, unreadable
 from ms2a.datasets.sample import Sample
 from ms2a.errors import UserError
 
@@ -65,8 +65,8 @@ class DomainCocoDataset(CocoDataset):
         steps = kwargs.get("pipeline") or (args[1] if len(args) > 1 else ())
         self._bit_depth = next((step["bit_depth"] for step in steps if step.get("bit_depth")), None)
         self._answers = dict(boxes_of=boxes_of, box_form=box_form)
-        self._unreadable: set[int] = set()
         super().__init__(*args, **kwargs)
+        self._skipped = SkippedImages(len(self))
         self._check_images()
 
     @classmethod
@@ -124,38 +124,28 @@ class DomainCocoDataset(CocoDataset):
             results = super().prepare_train_img(idx)
             return None if results is None else Sample(results)
         except Exception:
-            if self._is_readable(idx):
+            if is_readable(self._image_path(idx)):
                 raise
-        if self.strict:
-            raise self._unreadable_error(idx)
-        if idx not in self._unreadable:
-            self._unreadable.add(idx)
-            logger.warning("skipped unreadable image %s (%d so far)", self._image_path(idx), len(self._unreadable))
-            if len(self._unreadable) == len(self):
-                raise self._unreadable_error(idx, " and so is every other image")
+        self._skipped.skip(idx, self._image_path(idx), self.strict)
+        if len(self._skipped) == len(self):
+            raise self._unreadable(idx, " and so is every other image")
         return None
 
     def _rand_another(self, idx: int) -> int:
-        """Any readable image; mmdet takes one of the same orientation, of which there may be no other."""
-        return np.random.choice(np.setdiff1d(np.arange(len(self)), list(self._unreadable)))
+        """Any image; mmdet takes one of the same orientation, of which there may be no other."""
+        return np.random.randint(len(self))
 
     def prepare_test_img(self, idx: int) -> dict:
         """One test image; an unreadable one is an error, since leaving it out would change the score."""
         try:
             return super().prepare_test_img(idx)
         except Exception:
-            if self._is_readable(idx):
+            if is_readable(self._image_path(idx)):
                 raise
-        raise self._unreadable_error(idx)
+        raise self._unreadable(idx)
 
-    def _is_readable(self, index: int) -> bool:
-        try:
-            return mmcv.imread(self._image_path(index)) is not None
-        except Exception:  # what is raised depends on the decoder
-            return False
-
-    def _unreadable_error(self, index: int, more: str = "") -> UserError:
-        return UserError(f"image {self._image_path(index)} of {self.ann_file} is missing or unreadable{more}")
+    def _unreadable(self, index: int, more: str = "") -> UserError:
+        return unreadable(f"{self._image_path(index)} of {self.ann_file}", more)
 
     def evaluate(self, results: list, *args: Any, **kwargs: Any) -> dict:
         """As in mmdet; the last of ``proposal_nums`` follows the number of detections, where it is not given."""

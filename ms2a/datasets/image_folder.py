@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import mmcv
 from mmdet.datasets import DATASETS
 from mmdet.datasets.pipelines import Compose
 from torch.utils.data import Dataset
 
 from ms2a.artefacts import read_json
+from ms2a.datasets.readable import is_readable
 from ms2a.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -19,13 +19,16 @@ PROBED_IMAGES = 10
 """How many images that a COCO file lists are looked for on disk before the image folder is declared wrong."""
 
 
-def find_images(img: str | os.PathLike, img_root: str | os.PathLike | None = None) -> list[tuple[str, str]]:
+def find_images(
+    img: str | os.PathLike, img_root: str | os.PathLike | None = None, without: str | os.PathLike | None = None
+) -> list[tuple[str, str]]:
     """Lists images in a fixed order.
 
     Args:
         img: a folder (searched to any depth, whatever the case of the file endings), an image, or a COCO json, of
             which only ``images[].file_name`` is used.
         img_root: the folder that the names in a COCO json start from; default: the json's own folder.
+        without: a folder inside ``img`` that is not searched.
 
     Returns:
         (root, name) pairs; ``root/name`` is the file, and the names differ from each other.
@@ -35,7 +38,7 @@ def find_images(img: str | os.PathLike, img_root: str | os.PathLike | None = Non
     """
     path = Path(img)
     if path.is_dir():
-        names = sorted(_walk(str(path)))
+        names = sorted(_walk(str(path), without))
         if not names:
             raise UserError(f"no image in folder {img}; expected files ending in {' '.join(IMAGE_SUFFIXES)}")
         return [(str(path), name) for name in names]
@@ -49,9 +52,9 @@ def find_images(img: str | os.PathLike, img_root: str | os.PathLike | None = Non
     raise UserError(f"{img} is not a folder, a COCO json or an image ({' '.join(IMAGE_SUFFIXES)})")
 
 
-def _walk(root: str) -> Iterator[str]:
+def _walk(root: str, without: str | os.PathLike | None) -> Iterator[str]:
     """Names of the images below ``root``, with ``/`` between folders; hidden files and folders are passed over."""
-    visited = set()
+    visited = set() if without is None else {os.path.realpath(without)}
     for folder, subfolders, files in os.walk(root, followlinks=True):
         # A link to a folder above would lead round and round.
         real = os.path.realpath(folder)
@@ -95,6 +98,7 @@ class ImageFolderDataset(Dataset):
             the choice to the detector (its ``default_domain``).
         classes: class names, for whoever draws detections.
         test_mode: there for mmdet's builders, which set it; these images are never trained on.
+        without: see :func:`find_images`.
 
     Attributes:
         names: name of each image relative to its root; the same on every machine.
@@ -111,10 +115,13 @@ class ImageFolderDataset(Dataset):
         domain: str | None = None,
         classes: Sequence[str] | None = None,
         test_mode: bool = True,
+        without: str | os.PathLike | None = None,
     ) -> None:
         sources = [img] if isinstance(img, str | os.PathLike) else img
         # dict: the same file named twice counts once.
-        self._images = list(dict.fromkeys(pair for source in sources for pair in find_images(source, img_root)))
+        self._images = list(
+            dict.fromkeys(pair for source in sources for pair in find_images(source, img_root, without))
+        )
         self.names = [name for _, name in self._images]
         self.pipeline = Compose(pipeline)
         self.domain = domain
@@ -136,12 +143,6 @@ class ImageFolderDataset(Dataset):
         try:
             return self.pipeline(results)
         except Exception:
-            if self._is_readable(index):
+            if is_readable(self.path(index)):
                 raise
         return None
-
-    def _is_readable(self, index: int) -> bool:
-        try:
-            return mmcv.imread(self.path(index)) is not None
-        except Exception:  # what is raised depends on the decoder
-            return False

@@ -9,6 +9,7 @@ import numpy as np
 from mmdet.datasets import PIPELINES
 from mmdet.datasets.pipelines import LoadImageFromFile
 
+from ms2a.datasets.readable import unreadable
 from ms2a.errors import UserError
 
 COLOUR = "color"
@@ -49,7 +50,7 @@ def to_8_bits(image: np.ndarray, bit_depth: int) -> np.ndarray:
     return np.minimum(image >> (bit_depth - 8), 255).astype(np.uint8)
 
 
-def read_picture(path: str | os.PathLike, bit_depth: int | None = None) -> np.ndarray | None:
+def read_picture(path: str | os.PathLike, bit_depth: int | None = None) -> np.ndarray:
     """Reads a picture.
 
     Args:
@@ -57,12 +58,18 @@ def read_picture(path: str | os.PathLike, bit_depth: int | None = None) -> np.nd
         bit_depth: significant bits of 16-bit pictures, see :func:`to_8_bits`; None: all 16.
 
     Returns:
-        (H, W, 3) uint8, BGR, turned upright by its rotation tag; None where the file is damaged.
+        (H, W, 3) uint8, BGR, turned upright by its rotation tag.
+
+    Raises:
+        UserError: the picture is missing or unreadable.
     """
-    if bit_depth is None:
-        return mmcv.imread(str(path))
-    image = mmcv.imread(str(path), flag=DEEP_COLOUR)
-    return None if image is None else to_8_bits(image, bit_depth)
+    try:
+        image = mmcv.imread(str(path), COLOUR if bit_depth is None else DEEP_COLOUR)
+    except Exception:  # what is raised depends on the decoder
+        image = None
+    if image is None:
+        raise unreadable(path)
+    return image if bit_depth is None else to_8_bits(image, bit_depth)
 
 
 @PIPELINES.register_module()

@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -83,6 +84,19 @@ def check_in_first_process(check: Callable[[], None]) -> None:
         dist.broadcast_object_list(message, src=0)
     if message[0] is not None:
         raise UserError(message[0])
+
+
+def gather_lists(own: list) -> list:
+    """The items of all processes' lists, in the order of the processes; every process gets them."""
+    lists: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(lists, own)
+    return [item for part in lists for item in part]
+
+
+def wait_for_all() -> None:
+    """Returns when every process has come here."""
+    if dist.is_initialized():
+        dist.barrier()
 
 
 def leave_process_group() -> None:

@@ -52,7 +52,7 @@ def cluster_domains(
         if not features_path(fea_root_path, domain).is_file():
             raise UserError(
                 f"feature file {features_path(fea_root_path, domain)} does not exist; "
-                f"run extract_fea_fewshot.py --depart {domain} first, or check --fea_root_path"
+                f"run extract_fea_fewshot.py --depart {domain} first, or check `fea_root_path`"
             )
     out_path = out_path or fea_root_path
     paths = [

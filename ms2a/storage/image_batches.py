@@ -2,21 +2,34 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmcv import Config
 from mmcv.parallel import DataContainer
+from mmcv.runner import get_dist_info
 from mmdet.datasets import replace_ImageToTensor
 from torch import Tensor
+from tqdm import tqdm
 
 from ms2a.datasets.config_edits import pipelines
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.engine.prefetch import prefetch
 from ms2a.errors import UserError
 
-# Names and (B, 3, H, W) float32 images of what could be read, paths of what could not.
-Batch = tuple[list[str], Tensor | None, list[str]]
+
+class Batch(NamedTuple):
+    """Images that are looked at together.
+
+    Attributes:
+        names: of those that could be read.
+        images: (B, 3, H, W) float32; None if none could be read.
+        unreadable: paths of those that could not be read.
+    """
+
+    names: list[str]
+    images: Tensor | None
+    unreadable: list[str]
 
 
 def memory_pipeline(cfg: Config) -> list[dict]:
@@ -44,7 +57,7 @@ def first_view(result: dict[str, Any]) -> Tensor:
 
 
 class ImageBatches:
-    """The batches of a set of images, in its order.
+    """The batches of a set of images, in its order; several processes take turns at them.
 
     Args:
         images: the images.
@@ -61,24 +74,33 @@ class ImageBatches:
     def __getitem__(self, number: int) -> Batch:
         first = number * self.batch_size
         indices = range(first, min(first + self.batch_size, len(self.images)))
-        results = [self.images[index] for index in indices]
-        unreadable = [self.images.path(index) for index, result in zip(indices, results, strict=True) if result is None]
-        names = [self.images.names[index] for index, result in zip(indices, results, strict=True) if result is not None]
-        return names, _stack(names, [first_view(result) for result in results if result is not None]), unreadable
+        results = {index: self.images[index] for index in indices}
+        views = {index: first_view(result) for index, result in results.items() if result is not None}
+        names = [self.images.names[index] for index in views]
+        unreadable = [self.images.path(index) for index in indices if index not in views]
+        return Batch(names, _stack(names, list(views.values())), unreadable)
 
-    def load(self, numbers: Sequence[int], workers: int, device: torch.device) -> Iterator[Batch]:
-        """Loads batches, some ahead of what is asked for.
+    def load(self, start: int, workers: int, device: torch.device) -> Iterator[Batch]:
+        """Yields this process's batches, loaded ahead of what is asked for; shows how far the caller has come.
 
         Args:
-            numbers: which.
+            start: how many of them to leave out.
             workers: threads that load; 0 loads when asked.
             device: where the images will go.
         """
-        return prefetch(self._pinned if device.type == "cuda" else self.__getitem__, numbers, workers)
+        rank, num_processes = get_dist_info()
+        numbers = range(rank, len(self), num_processes)
+        share = -(-len(self.images) // num_processes)
+        load = self._pinned if device.type == "cuda" else self.__getitem__
+        first = min(start * self.batch_size, share)
+        with tqdm(total=share, initial=first, desc="extracting", unit="image", disable=rank > 0) as bar:
+            for batch in prefetch(load, numbers[start:], workers):
+                yield batch
+                bar.update(len(batch.names) + len(batch.unreadable))
 
     def _pinned(self, number: int) -> Batch:
-        names, images, unreadable = self[number]
-        return names, None if images is None else images.pin_memory(), unreadable
+        batch = self[number]
+        return batch if batch.images is None else batch._replace(images=batch.images.pin_memory())
 
 
 def _stack(names: Sequence[str], images: Sequence[Tensor]) -> Tensor | None:

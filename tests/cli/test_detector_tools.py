@@ -232,16 +232,25 @@ def test_an_exported_detector_finds_what_its_checkpoint_finds(config, checkpoint
         run_inference([config, tmp_path / "day.onnx", tmp_path, "--domain", "night"])
 
 
-def test_drawings_do_not_replace_images_or_lie_among_them(folder, config, checkpoint, tmp_path):
+def test_drawings_do_not_replace_images(folder, config, checkpoint, tmp_path):
     shutil.copytree(folder / "data/day/images", tmp_path / "images")
     before = {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()}
-    for save_dir in (tmp_path / "images", tmp_path / "images" / "drawn"):
-        with pytest.raises(UserError, match="lies in the folder of images .*; choose one outside"):
-            run_inference([config, checkpoint, save_dir, "--img", tmp_path / "images", "--device", "cpu"])
+    with pytest.raises(UserError, match="is the folder of images itself; choose another"):
+        run_inference([config, checkpoint, tmp_path / "images", "--img", tmp_path / "images", "--device", "cpu"])
     image = sorted((tmp_path / "images").iterdir())[0]
-    with pytest.raises(UserError, match="would be replaced by its own drawing; choose another SAVE_DIR"):
+    with pytest.raises(UserError, match="would be replaced by its own drawing; choose another `save_dir`"):
         run_inference([config, checkpoint, tmp_path / "images", "--img", image, "--device", "cpu"])
     assert {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()} == before
+
+
+def test_drawings_below_the_images_are_not_taken_for_images(folder, config, checkpoint, tmp_path, monkeypatch, capsys):
+    shutil.copytree(folder / "data/day/images", tmp_path / "day")
+    monkeypatch.chdir(tmp_path)
+    count = len(list((tmp_path / "day").iterdir()))
+    for _ in range(2):
+        run_inference([config, checkpoint, "drawn", "--img", ".", "--device", "cpu"])
+        assert len(json.loads((tmp_path / "drawn/detections.json").read_text())["images"]) == count
+    assert capsys.readouterr().err.count("drawn is not searched for images") == 1
 
 
 @pytest.mark.parametrize(

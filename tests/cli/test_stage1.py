@@ -144,10 +144,10 @@ def test_images_that_differ_in_size_are_named(folder, tmp_path, batch_size, work
 @pytest.mark.parametrize(
     ("more", "changes", "message"),
     [
-        (["--dim", 320], {}, "--dim 320 is wrong: the neck of this config has 32 channels; use --dim 32"),
+        (["--dim", 320], {}, "`dim=320` is wrong: the neck of this config has 32 channels; use `dim=32`"),
         ([], {"img": "empty"}, "no image in folder"),
         ([], {"depart": "a.b"}, "'a.b' is not usable"),
-        (["--batch_size", 0], {}, "batch size 0"),
+        (["--batch_size", 0], {}, "`batch_size=0`: expected 1 or more"),
         (["--max-samples", -1], {}, "-1"),
         (["--checkpoint", "none.pth"], {}, "none.pth does not exist"),
         (["--config", "none.py"], {}, "none.py does not exist"),
@@ -212,7 +212,7 @@ def test_a_truncated_and_a_malicious_feature_file_are_refused(folder, features, 
 def test_vectors_of_foreground_and_background_against_a_plain_loop(folder, tmp_path, monkeypatch):
     # What random weights find is no box that a loop could check.
     monkeypatch.setattr(
-        "ms2a.storage.extract._found_boxes",
+        "ms2a.storage.kinds.found_boxes",
         lambda model, maps, shape: [torch.tensor([[10.0, 6.0, 50.0, 42.0]])] * shape[0],
     )
     common = ["--config", folder / "base.py", "--checkpoint", folder / "base.pth", "--out_path", tmp_path]
@@ -262,10 +262,10 @@ def test_colours_of_images_of_any_size_are_sampled_and_clustered(folder, tmp_pat
 
 
 def test_a_detector_that_finds_nothing_has_no_foreground_vectors(folder, tmp_path):
-    found = "ms2a.storage.extract._found_boxes"
+    found = "ms2a.storage.kinds.found_boxes"
     common = ["--config", folder / "base.py", "--checkpoint", folder / "base.pth", "--out_path", tmp_path]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(found, lambda model, maps, shape: [torch.zeros(0, 4)] * shape[0])
-        with pytest.raises(UserError, match="no foreground"):
+        with pytest.raises(UserError, match="nothing to sample for foreground .* in no image; use `prototype='map'`"):
             extract(["--depart", "night", "--img", folder / "night/images", *common, "--prototype", "vector"])
     assert not list(tmp_path.iterdir())

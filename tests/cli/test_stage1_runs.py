@@ -143,7 +143,7 @@ def test_a_killed_run_goes_on_and_gives_what_a_whole_one_gives(folder, tmp_path,
 
 def _interrupt(folder, out, img, *more):
     """A run that stops at its last image, with its state saved."""
-    with pytest.raises(UserError, match=r"unreadable \(--strict\)"):
+    with pytest.raises(UserError, match=r"unreadable \(`strict=True`\)"):
         extract(_arguments(folder, out, "--strict", "--save-interval", 0, *more, img=img))
     return out / ".night.map.0of1.partial.pth"
 
@@ -195,9 +195,9 @@ def test_strict_does_not_go_on_where_images_were_skipped(folder, tmp_path, broke
     with monkeypatch.context() as context:
         context.setattr("ms2a.storage.resume.Partial.remove", lambda self: None)  # as if killed at the very end
         extract(arguments)
-    with pytest.raises(UserError, match=r"unreadable \(--strict\)"):
+    with pytest.raises(UserError, match=r"unreadable \(`strict=True`\)"):
         extract([*arguments, "--strict"])
-    assert "skipped 1 unreadable images (--strict); starting anew" in capsys.readouterr().err
+    assert "skipped 1 unreadable images, a strict one starts anew" in capsys.readouterr().err
 
 
 def test_the_state_of_another_number_of_processes_is_told_and_removed(folder, tmp_path, broken_images, capsys):
@@ -242,7 +242,7 @@ def test_a_sample_by_norm_clusters_into_files_that_a_memory_takes(folder, tmp_pa
 
 
 def test_a_negative_save_interval_is_refused(folder, tmp_path):
-    with pytest.raises(UserError, match="a save every -1.0 s"):
+    with pytest.raises(UserError, match="`save_interval=-1.0`: expected 0 or more"):
         extract(_arguments(folder, tmp_path, "--save-interval", -1))
 
 

@@ -259,3 +259,23 @@ def test_small_pictures_are_trained_on(tmp_path, side):
     make_coco(tmp_path / "small", size_hw=(side, 48))
     config = config_of(tmp_path / "small" / "annotations.json")
     assert len(build_dataset(dict(config, classes=("part",)))) == 4
+
+
+def test_loading_processes_tell_each_unreadable_image_once(ann_file, tmp_path):
+    """Over all workers and epochs: each epoch's workers are forked anew."""
+    for name in ("001.png", "003.png"):
+        (ann_file.parent / "images" / name).write_bytes(b"no image")
+    meta = dict(type="Collect", keys=["img"], meta_keys=("domain",))
+    dataset = build(ann_file, pipeline=[*TRAIN, dict(type="DefaultFormatBundle"), meta])
+    handler = logging.FileHandler(tmp_path / "log")
+    logger = logging.getLogger("mmdet")
+    logger.addHandler(handler)
+    try:
+        for _ in range(3):
+            loader = build_dataloader(dataset, samples_per_gpu=1, workers_per_gpu=2, dist=False)
+            assert sum(len(batch["img_metas"].data[0]) for batch in loader) == 4
+    finally:
+        logger.removeHandler(handler)
+    told = (tmp_path / "log").read_text()
+    assert told.count("001.png") == told.count("003.png") == 1
+    assert "(2 so far)" in told

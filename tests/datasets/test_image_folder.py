@@ -118,3 +118,9 @@ def test_bad_lists_are_told(tmp_path, text, message):
     (tmp_path / "list.json").write_text(text)
     with pytest.raises(UserError, match=message):
         find_images(tmp_path / "list.json")
+
+
+def test_a_folder_inside_can_be_left_out(folder):
+    names = [name for _, name in find_images(folder, without=folder / "deep")]
+    assert names == [name for _, name in find_images(folder) if not name.startswith("deep/")]
+    assert find_images(folder / "deep", without=folder) == find_images(folder / "deep")  # only what lies inside

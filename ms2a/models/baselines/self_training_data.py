@@ -9,6 +9,7 @@ from mmdet.datasets.pipelines import Compose
 
 from ms2a.datasets.cross_domain_mix import CrossDomainMixDataset
 from ms2a.datasets.image_folder import ImageFolderDataset
+from ms2a.datasets.readable import SkippedImages
 from ms2a.errors import UserError
 
 
@@ -42,6 +43,7 @@ class SelfTrainingDataset(CrossDomainMixDataset):
     ) -> None:
         super().__init__(*args, **kwargs)
         self._unlabelled = ImageFolderDataset(**unlabelled, pipeline=geometry)
+        self._skipped = SkippedImages(len(self._unlabelled))
         self._distortion, self._finish = Compose(distortion), Compose(finish)
 
     def __getitem__(self, idx: int) -> dict:
@@ -62,4 +64,5 @@ class SelfTrainingDataset(CrossDomainMixDataset):
             view = self._unlabelled[index]
             if view is not None:
                 return view
+            self._skipped.skip(index, self._unlabelled.path(index))
         raise UserError(f"none of the {len(self._unlabelled)} unlabelled images can be read")

@@ -9,6 +9,7 @@ from mmdet.datasets import PIPELINES
 
 from ms2a.datasets.image_folder import find_images
 from ms2a.datasets.load_picture import check_bit_depth, read_picture
+from ms2a.datasets.readable import SkippedImages, is_readable
 from ms2a.errors import UserError
 
 METHODS = {"HistogramMatching": "hm_metadata", "FDA": "fda_metadata"}
@@ -46,7 +47,8 @@ class TargetStyle:
             raise UserError(f"TargetStyle(methods={list(methods)}): expected some of {', '.join(METHODS)}")
         self._transforms = _albumentations(methods)
         self._img = str(img)
-        self._images = find_images(img, img_root)
+        self._images = list(enumerate(find_images(img, img_root)))
+        self._skipped = SkippedImages(len(self._images))
         self.prob = prob
         self.bit_depth = check_bit_depth(bit_depth)
 
@@ -63,9 +65,11 @@ class TargetStyle:
         """A random readable image; one that is not is not tried again."""
         while self._images:
             number = np.random.randint(len(self._images))
-            image = read_picture(os.path.join(*self._images[number]), self.bit_depth)
-            if image is not None:
-                return image
+            index, (root, name) = self._images[number]
+            path = os.path.join(root, name)
+            if is_readable(path):
+                return read_picture(path, self.bit_depth)
+            self._skipped.skip(index, path)
             self._images.pop(number)
         raise UserError(f"TargetStyle(img={self._img}): none of its images can be read")
 
