@@ -1,6 +1,7 @@
 """Which format annotations are in, by their content."""
 
 import os
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from itertools import islice
@@ -13,6 +14,8 @@ from ms2a.datasets.formats.yolo import NAME_FILES
 from ms2a.errors import UserError
 
 FORMATS = ("coco", "voc", "yolo", "labelme", "cvat", "kitti")
+
+_COCO_START = re.compile(r'\s*\{\s*"(images|annotations|categories|info|licenses)"\s*:')
 
 PROBED_FILES = 100
 """How many files of a kind are looked into before a folder is declared to hold no annotations."""
@@ -72,6 +75,9 @@ def _of_xml(path: Path) -> str | None:
 
 
 def _of_json(path: Path) -> str | None:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        if _COCO_START.match(file.read(100)):  # the file may be large; once is enough to parse it
+            return "coco"
     content = read_json(path, "annotation file")
     if is_labelme(content):
         return "labelme"

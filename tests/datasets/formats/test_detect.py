@@ -21,6 +21,11 @@ def test_by_content_of_a_file_or_folder_of_any_depth(folder, kind):
     assert detect_format(path) == detect_format(folder.labels) == kind
 
 
+def test_coco_whatever_comes_first(folder):
+    for start in ("info", "version"):
+        assert detect_format(folder.write("a.json", {start: {}, "annotations": [], "images": []})) == "coco"
+
+
 def test_an_empty_first_file_does_not_decide(folder):
     folder.write("0.txt", "")
     folder.write("1.txt", CONTENTS["kitti"][1])
