@@ -11,7 +11,17 @@ from benchmarks.compare import parse_args
 from ms2a.artefacts import read_json, write_text
 
 FOLDER = Path(__file__).parent
-NOT_BENCHMARKS = {"__init__.py", "compare.py", "detectors.py", "images.py", "run_all.py"}
+NOT_BENCHMARKS = {
+    "__init__.py",
+    "compare.py",
+    "detectors.py",
+    "gpu_check.py",
+    "gpu_parts.py",
+    "gpu_speed.py",
+    "gpu_training.py",
+    "images.py",
+    "run_all.py",
+}
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
