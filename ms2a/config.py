@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcv import Config
+from mmcv.utils import import_modules_from_strings
 from mmdet.utils import compat_cfg, replace_cfg_vals
 
 from ms2a.artefacts import memory_file
@@ -97,7 +98,7 @@ def settle(cfg: Config) -> Config:
     path = cfg.filename
     _check_variables(cfg, path)
     _name_memory_files(cfg)
-    cfg = _fill_references(cfg, path)
+    cfg = Config(fill_references(cfg._cfg_dict, path), filename=str(path))
     try:
         return compat_cfg(cfg)
     except (AssertionError, AttributeError) as error:
@@ -173,7 +174,11 @@ def _read(path: str | os.PathLike) -> Config:
     import_module("ms2a.plugin")  # by its name: it stands above this module, and what configs name is registered there
     search_path = list(sys.path)
     try:
-        cfg = Config.fromfile(str(path))
+        # As Config.fromfile does, but without a file name, for which the plug-in would fill in references right away.
+        content, text = Config._file2dict(str(path))
+        import_modules_from_strings(**(content.get("custom_imports") or dict(imports=None)))
+        cfg = Config(content, cfg_text=text)
+        object.__setattr__(cfg, "_filename", str(path))
     except UserError:
         raise
     # A config is code that a user writes: whatever it raises is a mistake in that file or in one of its bases.
@@ -210,22 +215,30 @@ def _apply_environment(cfg: Config) -> None:
             roots[name] = str(Path(common, *Path(root).parts[1:]))
 
 
-def _fill_references(cfg: Config, path: str | os.PathLike) -> Config:
-    """Fills in references until none is left: mmdet does one level, and a value may itself hold references."""
+def fill_references(cfg_dict: Mapping[str, Any], path: str | os.PathLike) -> dict[str, Any]:
+    """Fills in references until none is left: mmdet does one level, and a value may itself hold references.
+
+    Args:
+        cfg_dict: the content of a config.
+        path: its file, for the errors.
+
+    Raises:
+        UserError: a reference names no key, or references refer to each other in a circle.
+    """
     for _ in range(MAX_REFERENCE_DEPTH):
-        if not any(REFERENCE.search(text) for _, text in _strings(cfg._cfg_dict)):
-            return cfg
-        _check_references(cfg, path)
-        cfg = replace_cfg_vals(cfg)
+        if not any(REFERENCE.search(text) for _, text in _strings(cfg_dict)):
+            return cfg_dict
+        _check_references(cfg_dict, path)
+        cfg_dict = replace_cfg_vals(Config(cfg_dict))._cfg_dict
     raise UserError(
         f"config {path}: references that refer to each other in a circle, or over {MAX_REFERENCE_DEPTH} deep"
     )
 
 
-def _check_references(cfg: Config, path: str | os.PathLike) -> None:
-    for place, text in _strings(cfg._cfg_dict):
+def _check_references(cfg_dict: Mapping[str, Any], path: str | os.PathLike) -> None:
+    for place, text in _strings(cfg_dict):
         for key in REFERENCE.findall(text):
-            value = cfg._cfg_dict
+            value = cfg_dict
             for part in key.split("."):
                 if not isinstance(value, Mapping) or part not in value:
                     known = ", ".join(sorted(value)) if isinstance(value, Mapping) else "none"

@@ -16,6 +16,7 @@ from mmcv import Config
 from torch import Tensor, nn
 
 from ms2a.artefacts import atomic_path, provenance
+from ms2a.datasets.config_edits import test_pipeline
 from ms2a.engine.fast_inference import fold_batch_norms
 from ms2a.errors import UserError
 from ms2a.memory.domains import choose_domain
@@ -81,6 +82,7 @@ def export_onnx(
             cfg.model.test_cfg.nms.iou_threshold,
         )
     about = dict(domain=domain, classes=list(model.CLASSES), raw=raw, provenance=provenance(str(cfg.filename)))
+    about["test_pipeline"] = repr(_plain(test_pipeline(cfg.data.test)))  # as Python: JSON has no tuples
     with atomic_path(out) as temporary:
         _trace(network, temporary, RAW if raw else DETECTIONS)
         content = onnx.load(str(temporary))
@@ -88,6 +90,13 @@ def export_onnx(
         onnx.helper.set_model_props(content, {METADATA_KEY: json.dumps(about)})
         onnx.save(content, str(temporary))
         return _check(network, temporary, out)
+
+
+def _plain(value: Any) -> Any:
+    """The same of Python's own containers."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return type(value)(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def import_extra(name: str) -> Any:

@@ -1,33 +1,27 @@
 """Detections of a trained detector on any images: drawn, and as one COCO-style file."""
 
-import copy
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mmcv
 import numpy as np
-import torch
 from mmcv import Config
-from mmcv.parallel import collate
-from mmdet.utils import build_dp
-from torch import nn
 from tqdm import tqdm
 
-from ms2a.analysis.detections import draw_detections, picture_name
+from ms2a.analysis.detections import picture_name
+from ms2a.apis.detector import Detector
 from ms2a.apis.onnx_detector import OnnxDetector
 from ms2a.artefacts import atomic_path, provenance, write_json
-from ms2a.datasets.config_edits import pipelines
+from ms2a.datasets.config_edits import test_pipeline
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.datasets.load_picture import read_picture
 from ms2a.datasets.readable import check_skipped, skip_unreadable
-from ms2a.engine.distributed import choose_device
-from ms2a.engine.fast_inference import speed_up
 from ms2a.engine.prefetch import prefetch
 from ms2a.errors import UserError, warn
-from ms2a.models.build import build_model, check_domain, config_classes
+from ms2a.memory.domains import choose_domain
 
 # Threads that load images.
 WORKERS = 2
@@ -52,7 +46,7 @@ def infer(
     cfg: Config,
     checkpoint: str | os.PathLike,
     save_dir: str | os.PathLike,
-    img: Sequence[str | os.PathLike] = (),
+    img: str | os.PathLike | Sequence[str | os.PathLike] = (),
     domain: str | None = None,
     score_thr: float = 0.3,
     device: str | None = None,
@@ -69,7 +63,8 @@ def infer(
         checkpoint: the trained weights, which hold the memory, or an .onnx file made of them, which holds the memory of
             one domain and is run by ONNX Runtime on the CPU.
         save_dir: folder for the pictures, under the names of the images, and for ``detections.json``.
-        img: folders, images or COCO files; default: the config's test set, each image with its own domain.
+        img: a folder, an image or a COCO file, or several of these; default: the config's test set, each image with
+            its own domain.
         domain: whose memory is read; default: the target's. Of the config's test set it picks that domain's images.
         score_thr: boxes with lower scores are not drawn.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
@@ -79,21 +74,20 @@ def infer(
     Raises:
         UserError: no images, an unknown domain, a checkpoint that does not fit, unreadable images (``strict``, or all).
     """
-    if Path(checkpoint).suffix == ".onnx":
-        model = OnnxDetector(checkpoint, config_classes(cfg))
-        domain = check_domain(model, domain) or model.default_domain
-    else:
-        model = speed_up(build_model(cfg, checkpoint, choose_device(device)))
-        domain = check_domain(model, domain)
+    detector = Detector(cfg, checkpoint, device)
+    # An ONNX file holds one domain's memory: it has no choice for the config's test set either.
+    if domain is not None or isinstance(detector.model, OnnxDetector):
+        domain = choose_domain(domain, detector.domains, detector.default_domain)
+    img = [img] if isinstance(img, str | os.PathLike) else list(img)
     if img:
         _check_apart(img, Path(save_dir))
-        own = domain or model.default_domain
-        datasets = [ImageFolderDataset(list(img), _pipeline(cfg.data.test), img_root, own, without=save_dir)]
+        own = domain or detector.default_domain
+        datasets = [ImageFolderDataset(img, test_pipeline(cfg.data.test), img_root, own, without=save_dir)]
     else:
         datasets = _test_sets(cfg, domain)
-    output = _Output(Path(save_dir), model.CLASSES, score_thr, by_domain=len(datasets) > 1)
+    output = _Output(Path(save_dir), detector, score_thr, by_domain=len(datasets) > 1)
     skipped = []
-    for dataset, index, detections in _detect(model, datasets):
+    for dataset, index, detections in _detect(detector, datasets):
         path = dataset.path(index)
         if detections is not None:
             output.add(dataset, index, read_picture(path, cfg.get("bit_depth")), detections)
@@ -119,13 +113,13 @@ class _Output:
 
     Args:
         folder: where they go.
-        classes: class names.
+        detector: what the detections are of.
         score_thr: lowest score drawn.
         by_domain: put the pictures of each domain in a folder of its own.
     """
 
-    def __init__(self, folder: Path, classes: Sequence[str], score_thr: float, by_domain: bool) -> None:
-        self.folder, self.classes, self.score_thr, self.by_domain = folder, classes, score_thr, by_domain
+    def __init__(self, folder: Path, detector: Detector, score_thr: float, by_domain: bool) -> None:
+        self.folder, self.detector, self.score_thr, self.by_domain = folder, detector, score_thr, by_domain
         self.images: list[dict] = []
         self.annotations: list[dict] = []
         self.num_drawn = 0
@@ -136,23 +130,20 @@ class _Output:
     ) -> None:
         """Draws the detections of an image and notes them."""
         height, width = picture.shape[:2]
+        result = self.detector.result(detections, dataset.domain, (height, width))
         name = self._free_name(dataset.domain, dataset.names[index])
         if (self.folder / name).resolve() == Path(dataset.path(index)).resolve():
             raise UserError(f"{self.folder / name} would be replaced by its own drawing; choose another `save_dir`")
         image = dict(id=len(self.images) + 1, file_name=str(name), height=height, width=width, domain=dataset.domain)
         self.images.append(image)
-        for label, boxes in enumerate(detections):
-            self.num_drawn += int((boxes[:, 4] >= self.score_thr).sum())
-            for x1, y1, x2, y2, score in boxes.tolist():
-                annotation = dict(id=len(self.annotations) + 1, image_id=image["id"], category_id=label + 1)
-                annotation |= dict(bbox=[x1, y1, x2 - x1, y2 - y1], area=(x2 - x1) * (y2 - y1), iscrowd=0, score=score)
-                self.annotations.append(annotation)
+        self.num_drawn += int((result.scores >= self.score_thr).sum())
+        self.annotations += result.to_coco(image["id"], first_id=len(self.annotations) + 1)
         with atomic_path(self.folder / name) as temporary:
-            mmcv.imwrite(draw_detections(picture, detections, self.classes, self.score_thr), str(temporary))
+            mmcv.imwrite(result.draw(picture, self.score_thr), str(temporary))
 
     def write_json(self, info: dict[str, Any]) -> None:
         """Writes ``detections.json``."""
-        categories = [dict(id=number, name=name) for number, name in enumerate(self.classes, start=1)]
+        categories = [dict(id=number, name=name) for number, name in enumerate(self.detector.classes, start=1)]
         content = dict(info=info, images=self.images, annotations=self.annotations, categories=categories)
         write_json(content, self.folder / "detections.json")
 
@@ -167,27 +158,15 @@ class _Output:
         return own
 
 
-@torch.no_grad()
 def _detect(
-    model: nn.Module, datasets: Sequence[ImageFolderDataset]
+    detector: Detector, datasets: Sequence[ImageFolderDataset]
 ) -> Iterator[tuple[ImageFolderDataset, int, list[np.ndarray] | None]]:
     """Yields data set, index and detections of each image; None for detections if it can't be read."""
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    wrapped = build_dp(model, device.type, device_ids=[device.index or 0])
     with tqdm(total=sum(map(len, datasets)), desc="detecting", unit="image") as bar:
         for dataset in datasets:
             for index, data in enumerate(prefetch(dataset.__getitem__, range(len(dataset)), WORKERS)):
-                batch = None if data is None else collate([data], samples_per_gpu=1)
-                found = None if batch is None else wrapped(return_loss=False, rescale=True, **batch)[0]
-                yield dataset, index, found
+                yield dataset, index, None if data is None else detector.detect_prepared([data])[0]
                 bar.update()
-
-
-def _pipeline(test: Mapping[str, Any]) -> list[dict]:
-    found = next(pipelines(test), None)
-    if found is None:
-        raise UserError("the config has no test pipeline: set data.test.pipeline")
-    return copy.deepcopy(found["pipeline"])
 
 
 def _test_sets(cfg: Config, domain: str | None) -> list[ImageFolderDataset]:
@@ -205,5 +184,5 @@ def _test_sets(cfg: Config, domain: str | None) -> list[ImageFolderDataset]:
             root = part.get("data_root") or ""
             # As in mmdet: names are relative to data_root; an absolute one stays what it is.
             files, folder = os.path.join(root, part["ann_file"]), os.path.join(root, part.get("img_prefix") or "")
-            datasets.append(ImageFolderDataset(files, _pipeline([part, cfg.data.test]), folder, part.get("domain")))
+            datasets.append(ImageFolderDataset(files, test_pipeline([part, cfg.data.test]), folder, part.get("domain")))
     return datasets

@@ -1,5 +1,6 @@
 """An exported detector in the place of the one it was made of."""
 
+import ast
 import json
 import os
 from collections.abc import Sequence
@@ -38,8 +39,21 @@ class OnnxDetector(DeployBaseDetector):
             raise UserError(class_mismatch(f"ONNX file {path}", about["classes"], classes))
         super().__init__(about["classes"], device_id=-1)
         self.session = session
+        self._path, self._about = path, about
         self.default_domain = about["domain"]
         self.domains = [about["domain"]] if about["domain"] else []
+
+    def test_pipeline(self) -> list[dict]:
+        """The test pipeline of the config that the file was made with, as mmdet's transforms are configured.
+
+        Raises:
+            UserError: the file holds none: it was exported by an earlier version.
+        """
+        if "test_pipeline" not in self._about:
+            raise UserError(
+                f"ONNX file {self._path} says nothing of its test pipeline; export it again or give its config"
+            )
+        return ast.literal_eval(self._about["test_pipeline"])
 
     def forward_test(self, imgs: Sequence[Tensor], img_metas: Sequence[Sequence[dict]], **_) -> list[np.ndarray]:
         """Detections (B, K, 5) and labels (B, K); rows of label -1 belong to no class and are left out with it."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ms2a.adaptation.attention import attention_weights
 from ms2a.analysis.memory import attention_sheet, colour_sheet, prototype_sheet
+from ms2a.apis.detector import Detector
 from ms2a.artefacts import atomic_path
 from ms2a.datasets import ImageFolderDataset, MemoryColour
 from ms2a.datasets.load_picture import read_picture
@@ -19,7 +20,6 @@ from ms2a.datasets.readable import unreadable
 from ms2a.errors import UserError
 from ms2a.memory.domains import choose_domain
 from ms2a.models import VectorMemoryAdapter
-from ms2a.models.build import build_model
 from ms2a.storage.image_batches import first_view, memory_pipeline
 
 # Rows and columns of the windows, of 10 × 10, whose attention is drawn.
@@ -51,10 +51,11 @@ def show_memory(
     Raises:
         UserError: the detector has no memory of maps, the domain is unknown, or an image cannot be read.
     """
-    model = build_model(cfg, checkpoint)
+    detector = Detector(cfg, checkpoint, "cpu")
+    model = detector.model
     if not model.domains or isinstance(model.adapter, VectorMemoryAdapter):
         raise UserError(f"config {cfg.filename} has no memory of maps to draw")
-    domain = choose_domain(domain, model.domains, model.default_domain)
+    domain = choose_domain(domain, detector.domains, detector.default_domain)
     levels = range(len(model.adapter.levels))
     with torch.no_grad():
         memories = {name: [model.adapter.memory(name, level).numpy() for level in levels] for name in model.domains}

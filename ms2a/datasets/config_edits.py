@@ -1,5 +1,6 @@
-"""Edits of a config's data sets: batches, views, strictness."""
+"""What a config's data sets hold, and edits of it: pipelines, batches, views, strictness."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,21 @@ def pipelines(dataset: Any) -> Iterator[dict]:
     if isinstance(dataset, (list, tuple)):
         for part in dataset:
             yield from pipelines(part)
+
+
+def test_pipeline(test: Any) -> list[dict]:
+    """A copy of the first pipeline inside a test set's config.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = next(pipelines(test), None)
+    if found is None:
+        raise UserError("the config has no test pipeline: set data.test.pipeline")
+    return copy.deepcopy(found["pipeline"])
+
+
+test_pipeline.__test__ = False  # not a test case, whatever its name says to pytest
 
 
 def make_strict(dataset: Any) -> None:

@@ -4,6 +4,7 @@ Both libraries are frozen, and torch has moved on since. Every repair is one fun
 of theirs, only where the fault is present.
 """
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -19,16 +20,20 @@ import mmcv.parallel._functions
 import mmdet.apis.train
 import mmdet.utils.util_distribution
 import torch
+from mmcv import Config
 from mmcv.parallel import MMDataParallel, MMDistributedDataParallel
 from mmcv.parallel.scatter_gather import scatter_kwargs
 from mmcv.runner import BaseRunner, epoch_based_runner, get_dist_info, iter_based_runner
 from mmcv.runner import checkpoint as mmcv_checkpoint
 from mmcv.runner.optimizer import default_constructor
 from mmdet.core.hook.yolox_lrupdater_hook import YOLOXLrUpdaterHook
+from mmdet.datasets.pipelines import Collect
 from torch import Tensor, nn
 
 from ms2a import operators
 from ms2a.artefacts import atomic_path
+from ms2a.config import fill_references
+from ms2a.errors import UserError
 
 # The package mmcv.ops binds the function "nms" over the module of that name.
 mmcv_nms = importlib.import_module("mmcv.ops.nms")
@@ -50,6 +55,8 @@ def apply() -> None:
     never_run_the_config_of_a_checkpoint()
     anneal_yolox_lr_over_no_epochs()
     pause_between_epochs_only_when_distributed()
+    fill_references_of_configs_from_files()
+    collect_images_without_a_domain()
     mmcv._repaired_by_ms2a = True
 
 
@@ -224,3 +231,37 @@ def pause_between_epochs_only_when_distributed() -> None:
     clock = types.SimpleNamespace(**{name: value for name, value in vars(time).items() if not name.startswith("_")})
     clock.sleep = sleep
     epoch_based_runner.time = clock
+
+
+def fill_references_of_configs_from_files() -> None:
+    """Mmdet fills in references like ``"${img_scale}"`` in its tools, one level deep, in ``init_detector`` not at all.
+
+    ``Config.fromfile`` imports the plug-in and then makes a Config with a file name: from there on they are filled in.
+    A base that refers to keys of its leaves stays as it is.
+    """
+    original = Config.__init__
+
+    @functools.wraps(original)
+    def init(self: Config, cfg_dict: dict | None = None, cfg_text: str | None = None, filename: Any = None) -> None:
+        if cfg_dict is not None and filename is not None:
+            with contextlib.suppress(UserError):
+                cfg_dict = fill_references(cfg_dict, filename)
+        original(self, cfg_dict, cfg_text, filename)
+
+    Config.__init__ = init
+
+
+def collect_images_without_a_domain() -> None:
+    """Mmdet's ``inference_detector`` gives images no domain, and ``Collect`` stops at a meta key that is not there.
+
+    The detector knows the default: an image without a domain belongs to the target.
+    """
+    original = Collect.__call__
+
+    @functools.wraps(original)
+    def collect(self: Collect, results: dict) -> dict:
+        if "domain" in self.meta_keys:
+            results.setdefault("domain", None)
+        return original(self, results)
+
+    Collect.__call__ = collect

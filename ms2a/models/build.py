@@ -10,7 +10,6 @@ from torch import nn
 
 from ms2a.engine.checkpoint import class_mismatch, read_checkpoint, without_constants
 from ms2a.errors import UserError
-from ms2a.memory.domains import choose_domain
 
 # Used in training only: a checkpoint may hold them though the config has none.
 TRAINING_PARTS = ("foreground.", "alignment.", "style.")
@@ -44,19 +43,6 @@ def build_model(cfg: Config, checkpoint: str | os.PathLike, device: str | torch.
     model.CLASSES = _classes(cfg, content["meta"].get("CLASSES"), checkpoint, model.bbox_head.num_classes)
     _load(model, content["state_dict"], checkpoint)
     return model.to(device, memory_format=torch.channels_last).eval()
-
-
-def check_domain(model: nn.Module, domain: str | None) -> str | None:
-    """Returns the domain whose memory is asked for.
-
-    Args:
-        model: the detector.
-        domain: its name, or None for the default one.
-
-    Raises:
-        UserError: the detector has a memory, which does not know the domain.
-    """
-    return None if domain is None else choose_domain(domain, getattr(model, "domains", ()))
 
 
 def config_classes(cfg: Config) -> list[str] | None:
