@@ -13,10 +13,10 @@ from typing import Any
 from ms2a import operators
 from ms2a.version import __version__
 
-__all__ = ["Detector", "__version__"]
+__all__ = ["Detector", "__version__", "run_pipeline"]
 
 # Name → where it is; imported when it is asked for.
-_LAZY = {"Detector": "ms2a.apis.detector"}
+_LAZY = {"Detector": "ms2a.apis.detector", "run_pipeline": "ms2a.pipeline.run"}
 
 # mmcv 1.x announces mmcv 2.0 at every import, and mmcv and mmdet use what torch has deprecated since.
 for _message in (

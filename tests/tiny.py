@@ -236,3 +236,22 @@ def make_checkpoint(path: Path, config: Path, classes: Sequence[str] = ("part",)
             torch.nn.init.kaiming_normal_(module.weight)
     torch.save(dict(meta=dict(CLASSES=list(classes)), state_dict=model.state_dict()), path)
     return path
+
+
+def calibrate(checkpoint, config):
+    """Fills a memory and brings maps, logits and box sizes to the ranges that training brings them to."""
+    content = torch.load(checkpoint, weights_only=True)
+    torch.manual_seed(1)
+    for key, value in content["state_dict"].items():
+        if "prototypes" in key:
+            value.normal_()
+        elif key.endswith(".weight") and ("q_lin" in key or "multi_level_conv_" in key):
+            value.mul_(0.05)
+    model = build_detector(load_config(config).model)
+    model.load_state_dict(content["state_dict"])
+    for module in model.train().modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the plain mean over batches
+    with torch.no_grad(), model._reading([dict(domain="night")] * 4):
+        model.bbox_head(model.extract_feat(torch.rand(4, 3, 128, 160) * 255))
+    torch.save({**content, "state_dict": model.state_dict()}, checkpoint)

@@ -71,6 +71,7 @@ class Detector:
         self.domains = list(self.model.domains)
         self.default_domain = self.model.default_domain
         pipeline = replace_ImageToTensor(pipeline)
+        self._bit_depth = pipeline[0].get("bit_depth")
         self._load, self._transform = Compose(pipeline[:1]), Compose(pipeline[1:])
         self._device = next((parameter.device for parameter in self.model.parameters()), torch.device("cpu"))
 
@@ -163,9 +164,9 @@ class Detector:
         labels = np.repeat(np.arange(len(rows)), [len(of_class) for of_class in rows])
         order = np.argsort(-boxes[:, 4], kind="stable")
         order = order[boxes[order, 4] >= score_thr]
-        return Result(
-            boxes[order, :4], boxes[order, 4], labels[order], self.classes, domain, tuple(map(int, size_hw)), path
-        )
+        size_hw = int(size_hw[0]), int(size_hw[1])
+        found = boxes[order, :4], boxes[order, 4], labels[order]
+        return Result(*found, self.classes, domain, size_hw, path, self._bit_depth)
 
     def _loaded(self, picture: Any, domain: str | None) -> dict[str, Any]:
         """What the first step of the pipeline gives for a file, of any picture."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from ms2a.analysis.detections import draw_detections
 from ms2a.apis.pictures import as_bgr
+from ms2a.datasets.load_picture import read_picture
 from ms2a.errors import UserError
 
 
@@ -23,6 +24,7 @@ class Result:
         domain: whose memory was read; None for a detector without memory.
         size_hw: height and width of the picture in pixels.
         path: the picture's file, where it was given by that.
+        bit_depth: significant bits of that file, see :class:`ms2a.datasets.load_picture.LoadPicture`.
     """
 
     boxes_xyxy: np.ndarray
@@ -32,6 +34,7 @@ class Result:
     domain: str | None
     size_hw: tuple[int, int]
     path: str | None = None
+    bit_depth: int | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -61,7 +64,7 @@ class Result:
         """
         if image is None and self.path is None:
             raise UserError("the picture was not given by a file: give it again, result.draw(image)")
-        picture = as_bgr(self.path if image is None else image)
+        picture = read_picture(self.path, self.bit_depth) if image is None else as_bgr(image)
         if picture.shape[:2] != self.size_hw:
             raise UserError(
                 f"the picture is of size {picture.shape[:2]}, the detections of {self.size_hw}; both (H, W)"

@@ -7,7 +7,7 @@ import cv2
 import mmcv
 import numpy as np
 from mmdet.datasets import PIPELINES
-from mmdet.datasets.pipelines import LoadImageFromFile
+from mmdet.datasets.pipelines import LoadImageFromFile, LoadImageFromWebcam
 
 from ms2a.datasets.readable import unreadable
 from ms2a.errors import UserError
@@ -93,3 +93,24 @@ class LoadPicture(LoadImageFromFile):
         if self.bit_depth is not None:
             results["img"] = to_8_bits(results["img"], self.bit_depth)
         return results
+
+
+@PIPELINES.register_module(name="LoadImageFromWebcam", force=True)
+class LoadGivenPicture(LoadImageFromWebcam):
+    """What mmdet's ``inference_detector`` puts in the place of a test pipeline's first step when it is given an array.
+
+    mmdet keeps the step's other arguments, and changes the detector's own config: a file that is given after an array
+    comes here as well, and is read.
+
+    Args:
+        bit_depth: see :class:`LoadPicture`; arrays are taken as they are.
+        **kwargs: see mmdet's ``LoadImageFromFile``.
+    """
+
+    def __init__(self, bit_depth: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.from_file = LoadImageFromFile(**kwargs) if bit_depth is None else LoadPicture(bit_depth)
+
+    def __call__(self, results: dict) -> dict:
+        """The array in ``results["img"]`` as an image, or the file that ``results["img_info"]`` names."""
+        return super().__call__(results) if "img" in results else self.from_file(results)

@@ -19,7 +19,7 @@ from ms2a.apis.inference import infer
 from ms2a.config import CONFIGS, load_config
 from ms2a.errors import UserError
 from ms2a.models.build import build_model
-from tests.tiny import ROOT, make_checkpoint, make_config, make_domains, make_memory
+from tests.tiny import ROOT, calibrate, make_checkpoint, make_config, make_domains, make_memory
 
 CLASSES = ("nut", "bolt")
 # Height and width; the network sees 64 × 96.
@@ -30,12 +30,8 @@ SIZES_HW = [(64, 96), (96, 64), (200, 300), (50, 77), (33, 120), (151, 40)]
 def folder(tmp_path_factory):
     folder = make_domains(tmp_path_factory.mktemp("detector"), CLASSES)
     make_config(folder / "config.py", folder, CLASSES, memory=make_memory(folder))
-    make_checkpoint(folder / "weights.pth", folder / "config.py", CLASSES)
-    model = build_model(load_config(folder / "config.py"), folder / "weights.pth")
-    for domain in ("day", "night"):  # a checkpoint of training holds the memory
-        model.adapter.memory.load_prototypes(domain, [5 * torch.randn(4, *hw) for hw in [(8, 12), (4, 6), (2, 3)]])
-    torch.save(dict(meta=dict(CLASSES=list(CLASSES)), state_dict=model.state_dict()), folder / "weights.pth")
-    for number, size_hw in enumerate(SIZES_HW):
+    calibrate(make_checkpoint(folder / "weights.pth", folder / "config.py", CLASSES), folder / "config.py")
+    for number in range(len(SIZES_HW)):
         cv2.imwrite(str(folder / f"{number}.png"), picture(number))
     return folder
 
@@ -134,8 +130,8 @@ def test_a_list_gives_what_its_pictures_give_alone_in_any_batch(folder, detector
 
 
 def test_images_padded_to_multiples_go_apart(folder):
-    pad = dict(type="Pad", size_divisor=32, pad_val=dict(img=(114.0, 114.0, 114.0)))
-    options = {"data.test.pipeline.1.transforms.2": dict(_delete_=True, **pad)}
+    pad = "data.test.pipeline.1.transforms.2"
+    options = {f"{pad}.size": None, f"{pad}.size_divisor": 32}
     detector = ms2a.Detector(folder / "config.py", folder / "weights.pth", "cpu", options)
     mixed = [picture(number) for number in range(len(SIZES_HW))]
     for one, image in zip(detector(mixed, score_thr=0), mixed, strict=True):
@@ -302,4 +298,4 @@ def test_a_published_recipe_builds_by_mmdets_own_function():
     from mmdet.apis import init_detector
 
     model = init_detector(str(CONFIGS / "yolox" / "yolox_fs_n_custom_pretrain_mom_ft.py"), device="cpu")
-    assert model.domains and model.cfg.data.test.pipeline[0].type.startswith("LoadImage")
+    assert model.domains and model.cfg.data.test.pipeline[0].type == "LoadPicture"

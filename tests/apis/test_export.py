@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from mmdet.models import build_detector
 
 from ms2a.apis import export
 from ms2a.apis.export import INPUT, RAW, detections_difference, export_onnx, open_session
@@ -14,7 +13,7 @@ from ms2a.apis.onnx_detector import OnnxDetector
 from ms2a.config import load_config
 from ms2a.errors import UserError
 from ms2a.models.build import build_model
-from tests.tiny import make_checkpoint, make_config, make_domains, make_memory
+from tests.tiny import calibrate, make_checkpoint, make_config, make_domains, make_memory
 
 CLASSES = ("nut", "bolt")
 SHAPES = [(1, 3, 64, 96), (4, 3, 96, 64), (2, 3, 320, 352)]
@@ -29,25 +28,6 @@ def folder(tmp_path_factory):
     for name in ("base", "stage2"):
         calibrate(make_checkpoint(folder / f"{name}.pth", folder / f"{name}.py", CLASSES), folder / f"{name}.py")
     return folder
-
-
-def calibrate(checkpoint, config):
-    """Fills a memory and brings maps, logits and box sizes to the ranges that training brings them to."""
-    content = torch.load(checkpoint, weights_only=True)
-    torch.manual_seed(1)
-    for key, value in content["state_dict"].items():
-        if "prototypes" in key:
-            value.normal_()
-        elif key.endswith(".weight") and ("q_lin" in key or "multi_level_conv_" in key):
-            value.mul_(0.05)
-    model = build_detector(load_config(config).model)
-    model.load_state_dict(content["state_dict"])
-    for module in model.train().modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # the plain mean over batches
-    with torch.no_grad(), model._reading([dict(domain="night")] * 4):
-        model.bbox_head(model.extract_feat(torch.rand(4, 3, 128, 160) * 255))
-    torch.save({**content, "state_dict": model.state_dict()}, checkpoint)
 
 
 def changed(folder, path, **factors):
