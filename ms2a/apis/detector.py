@@ -16,6 +16,7 @@ from ms2a.apis.pictures import as_bgr, is_path
 from ms2a.apis.result import Result
 from ms2a.config import load_config
 from ms2a.datasets.config_edits import test_pipeline
+from ms2a.datasets.readable import is_readable, unreadable
 from ms2a.defaults import SCORE_THR
 from ms2a.engine.distributed import choose_device
 from ms2a.engine.fast_inference import speed_up
@@ -175,11 +176,9 @@ class Detector:
             image = as_bgr(picture)
             names = dict(filename=None, ori_filename=None)
             return results | names | dict(img=image, img_shape=image.shape, ori_shape=image.shape, img_fields=["img"])
-        if not os.path.isfile(picture):
-            raise UserError(f"image {picture} does not exist; check the path")
         try:
             return self._load(results | dict(img_info=dict(filename=str(picture)), img_prefix=None))
-        except UserError:
-            raise
-        except Exception:  # what is raised depends on the decoder
-            raise UserError(f"image {picture} cannot be read; it may be truncated, or no image") from None
+        except Exception:
+            if is_readable(picture):
+                raise
+            raise unreadable(picture) from None

@@ -7,6 +7,7 @@ import mmcv
 import numpy as np
 import torch
 
+from ms2a.datasets.readable import is_readable, unreadable
 from ms2a.errors import UserError
 
 EXPECTED = (
@@ -39,7 +40,9 @@ def as_bgr(picture: Any) -> np.ndarray:
         UserError: it is none of these, or the file is missing or unreadable.
     """
     if is_path(picture):
-        return _read(picture)
+        if not is_readable(picture):
+            raise unreadable(picture)
+        return mmcv.imread(str(picture))
     if isinstance(picture, torch.Tensor):
         return _from_tensor(picture)
     if isinstance(picture, np.ndarray):
@@ -47,15 +50,6 @@ def as_bgr(picture: Any) -> np.ndarray:
     if hasattr(picture, "getexif"):  # PIL need not be installed
         return _from_pil(picture)
     raise UserError(f"picture of type {type(picture).__name__}: {EXPECTED}")
-
-
-def _read(path: str | os.PathLike) -> np.ndarray:
-    if not os.path.isfile(path):
-        raise UserError(f"image {path} does not exist; check the path")
-    picture = mmcv.imread(str(path))
-    if picture is None:
-        raise UserError(f"image {path} cannot be read; it may be truncated, or no image")
-    return picture
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:

@@ -203,8 +203,8 @@ def test_detections_for_supervision(detector, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("none.png", "image none.png does not exist"),
-        (ROOT / "README.md", "README.md cannot be read"),
+        ("none.png", "image none.png is missing or unreadable"),
+        (ROOT / "README.md", "README.md is missing or unreadable"),
         (np.zeros((8, 8, 3)), r"array of shape \(8, 8, 3\) and type float64: expected a path, a uint8 array"),
         (np.zeros((8, 8, 4), np.uint8), r"array of shape \(8, 8, 4\)"),
         (np.zeros((0, 8, 3), np.uint8), r"array of shape \(0, 8, 3\)"),
