@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,21 @@ from mmdet.models import build_detector
 from mmdet.utils import get_root_logger
 from torch import nn
 
+from ms2a.apis.training_config import (
+    config_name,
+    for_runner,
+    log_checkpoint_choice,
+    recorded,
+    settle_training,
+    without_memory_files,
+)
 from ms2a.artefacts import provenance, write_text
-from ms2a.datasets.config_edits import allow_batches, make_strict
 from ms2a.datasets.image_cache import cache_images
 from ms2a.engine.checkpoint import check_resumable, find_latest, load_weights
 from ms2a.engine.console import libraries_print_into, show_what_people_need
 from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.engine.hooks import TRAINABLE_WHEN_FROZEN, freeze_all_but
 from ms2a.errors import UserError
-
-# What COCO's evaluation gives for each domain.
-SCORES = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
 
 
 def train(
@@ -69,31 +72,21 @@ def train(
             a missing package for TensorBoard, and whatever the data sets and the memory refuse.
     """
     torch_device = init_distributed(launcher, choose_device(device))
-    cfg = copy.deepcopy(cfg)
-    cfg.work_dir = str(work_dir or cfg.get("work_dir") or Path("work_dirs", Path(cfg.filename).stem))
-    cfg.seed = seed if seed is not None else cfg.get("seed") or 0
-    cfg.device, cfg.gpu_ids = torch_device.type, [torch_device.index or 0]
-    cfg.resume_from = str(resume_from or cfg.get("resume_from") or "") or None
-    if not cfg.resume_from and (auto_resume or cfg.get("auto_resume")):
-        cfg.resume_from = str(find_latest(cfg.work_dir) or "") or None
-    if get_dist_info()[0] == 0:
-        _remove_leftovers(Path(cfg.work_dir))
+    settled = settle_training(cfg, work_dir, torch_device, seed, resume_from, auto_resume, strict)
     timestamp = time.strftime("%Y%m%d_%H%M%S")
-    logger = _start_log(cfg, timestamp)
-    _settle(cfg, logger)
-    _log_checkpoint_choice(cfg, logger, validate)
-    _prepare_process(cfg, deterministic)
-    if strict:
-        make_strict(cfg.data.train)
-    quiet = nullcontext() if cfg.get("verbose") else libraries_print_into(logger)
+    logger = _start_log(settled, timestamp)
+    if cfg.get("fp16") and not settled.get("fp16"):
+        logger.info("fp16 is for GPUs: training on the CPU computes in float32")
+    log_checkpoint_choice(settled, logger, validate)
+    _prepare_process(settled, deterministic)
+    quiet = nullcontext() if settled.get("verbose") else libraries_print_into(logger)
     with one_line_worker_errors(), quiet:
-        dataset = build_dataset(cfg.data.train)
-        _cache_images(cfg, dataset, logger)
-        _log_every_epoch(cfg, len(dataset))
-        meta = _meta(cfg, dataset)  # first: building takes from the config what is read once
-        model = _build_model(cfg, dataset.CLASSES, logger)
-        train_detector(model, [dataset], cfg, launcher != "none", validate, timestamp, meta)
-    return find_latest(cfg.work_dir)
+        dataset = build_dataset(settled.data.train)
+        _cache_images(settled, dataset, logger)
+        model = _build_model(settled, dataset.CLASSES, logger)
+        meta, run_cfg = _meta(settled, dataset), for_runner(settled, len(dataset))
+        train_detector(model, [dataset], run_cfg, launcher != "none", validate, timestamp, meta)
+    return find_latest(settled.work_dir)
 
 
 @contextmanager
@@ -116,13 +109,11 @@ def _remove_leftovers(work_dir: Path) -> None:
         shutil.rmtree(path)
 
 
-def _name(cfg: Config) -> str:
-    return Path(cfg.filename).stem if cfg.filename else "config"
-
-
 def _start_log(cfg: Config, timestamp: str) -> logging.Logger:
     """A log of this run: mmcv keeps a process' first log file for all later runs."""
     Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
+    if get_dist_info()[0] == 0:
+        _remove_leftovers(Path(cfg.work_dir))
     logger = logging.getLogger("mmdet")
     for handler in list(logger.handlers):
         handler.close()
@@ -136,7 +127,7 @@ def _start_log(cfg: Config, timestamp: str) -> logging.Logger:
     if not cfg.get("verbose"):
         show_what_people_need(logger)
     _, world_size = get_dist_info()
-    told = _name(cfg), cfg.device, world_size, cfg.seed, path
+    told = config_name(cfg), cfg.device, world_size, cfg.seed, path
     logger.info("%s on %s, %d process(es), seed %d; the full log: %s", *told)
     return logger
 
@@ -149,64 +140,9 @@ def _prepare_process(cfg: Config, deterministic: bool) -> None:
     set_random_seed(cfg.seed, deterministic)
 
 
-def _settle(cfg: Config, logger: logging.Logger) -> None:
-    """Settles what depends on the device, the seed and on each other, in place."""
-    cfg.auto_resume = False  # resolved already
-    if cfg.get("fp16") and cfg.device == "cpu":
-        logger.info("fp16 is for GPUs: training on the CPU computes in float32")
-        cfg.pop("fp16")
-    # None: workers draw their seeds from the main process, which EpochSeedHook seeds.
-    cfg.data.train_dataloader.setdefault("seed", None)
-    if cfg.data.get("val"):
-        allow_batches(cfg.data.val, cfg.data.val_dataloader)
-    hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook["type"] not in ("EpochSeedHook", "ConsoleHook")]
-    for hook in hooks:
-        if hook["type"].endswith("EMAHook"):
-            # The moving average's buffers exist only from its before_run on, so it loads the checkpoint once more.
-            hook["resume_from"] = cfg.resume_from
-    hooks.append(dict(type="EpochSeedHook", seed=cfg.seed, priority="LOWEST"))
-    if cfg.get("freeze"):
-        hooks.append(dict(type="FrozenBatchNormHook"))
-    if not cfg.get("verbose"):
-        # Behind the evaluation (LOW, 70), before the loggers (VERY_LOW, 90).
-        hooks.append(dict(type="ConsoleHook", priority=80))
-    cfg.custom_hooks = hooks
-    if cfg.get("tensorboard"):
-        cfg.log_config.hooks.append(dict(type="TensorboardLoggerHook"))
-    if any(hook["type"] == "TensorboardLoggerHook" for hook in cfg.log_config.hooks) and not find_spec("tensorboard"):
-        raise UserError("the config asks for TensorBoard, which is not installed; run: pip install tensorboard")
-
-
-def _log_checkpoint_choice(cfg: Config, logger: logging.Logger, validate: bool) -> None:
-    key = cfg.get("evaluation", {}).get("save_best") if validate else None
-    if not key:
-        logger.info("checkpoint choice: last epoch, no target labels used")
-        return
-    domains = [part.get("domain") for part in cfg.data.val.get("datasets") or ()]
-    known = {f"{domain}_bbox_{score}": domain for domain in domains for score in SCORES}
-    if known and key != "auto" and key not in known:
-        raise UserError(
-            f"evaluation.save_best={key!r} is no score of the validation; expected e.g. {list(known)[-6]!r}"
-        )
-    logger.info("checkpoint choice: best %s", key)
-    target, source = cfg.get("target_domain") or cfg.model.get("default_domain"), cfg.get("source_domain")
-    if target and (not source or known.get(key) != source):
-        hint = f"; {source}_bbox_mAP would not use them" if source else ""
-        logger.warning("save_best=%s chooses the checkpoint by labels of the target %s%s", key, target, hint)
-
-
-def _log_every_epoch(cfg: Config, num_images: int) -> None:
-    """Lets even a short epoch log a line: mmcv counts the interval anew in each."""
-    batch = cfg.data.train_dataloader.get("samples_per_gpu", 1) * get_dist_info()[1]
-    cfg.log_config.interval = min(cfg.log_config.get("interval", 50), -(-num_images // batch))
-
-
 def _cache_images(cfg: Config, dataset: Any, logger: logging.Logger) -> None:
     """Before the loader's workers are forked, which then share it."""
-    limit_mb = cfg.get("image_cache_mb", 0)
-    if not isinstance(limit_mb, int) or limit_mb < 0:
-        raise UserError(f"image_cache_mb={limit_mb!r}: expected a whole number of megabytes, 0 for no cache")
-    if limit_mb:
+    if limit_mb := cfg.get("image_cache_mb", 0):
         # Each process of a distributed run has a cache of its own.
         cache = cache_images(dataset, limit_mb * 2**20 // get_dist_info()[1])
         size = cache.num_bytes / 2**20
@@ -214,9 +150,8 @@ def _cache_images(cfg: Config, dataset: Any, logger: logging.Logger) -> None:
 
 
 def _build_model(cfg: Config, classes: Sequence[str], logger: logging.Logger) -> nn.Module:
-    if cfg.resume_from:
-        _need_no_memory_files(cfg.model)
-    model = build_detector(cfg.model, train_cfg=cfg.get("train_cfg"), test_cfg=cfg.get("test_cfg"))
+    model_cfg = without_memory_files(cfg.model) if cfg.resume_from else copy.deepcopy(cfg.model)
+    model = build_detector(model_cfg, train_cfg=cfg.get("train_cfg"), test_cfg=cfg.get("test_cfg"))
     model.CLASSES = list(classes)
     if model.bbox_head.num_classes != len(classes):
         raise UserError(
@@ -231,7 +166,6 @@ def _build_model(cfg: Config, classes: Sequence[str], logger: logging.Logger) ->
         load_weights(model, cfg.load_from, classes)
     else:
         logger.info("starting from random weights")
-    cfg.load_from = None
     # Shadow weights in a checkpoint belong to the moving average's hook, which loads them itself.
     model.register_load_state_dict_pre_hook(_drop_unknown_shadow_weights)
     # oneDNN's and cuDNN's convolutions are faster in this layout: a fifth of the training step on a CPU.
@@ -244,17 +178,6 @@ def _build_model(cfg: Config, classes: Sequence[str], logger: logging.Logger) ->
     return model
 
 
-def _need_no_memory_files(model: Config) -> None:
-    """A checkpoint holds the memory; its files need not be there any more."""
-    if model.get("adapter"):
-        model.adapter.memory.files = None
-    if model.get("style"):
-        model.style.file = None
-    for alignment in model.get("alignment") or ():
-        if alignment.get("to_memory"):
-            alignment.to_memory.files = None
-
-
 def _drop_unknown_shadow_weights(model: nn.Module, state_dict: dict[str, Any], *_: Any) -> None:
     for name in [name for name in state_dict if name.startswith("ema_") and not hasattr(model, name)]:
         del state_dict[name]
@@ -262,17 +185,15 @@ def _drop_unknown_shadow_weights(model: nn.Module, state_dict: dict[str, Any], *
 
 def _meta(cfg: Config, dataset: Any) -> dict[str, Any]:
     """What a checkpoint says of its making: plain values only, so that it loads without running code."""
-    recorded = copy.deepcopy(cfg)
-    recorded.resume_from = None  # else who trains by the recorded config would go on from here
-    config = recorded.pretty_text
+    config = recorded(cfg)
     if get_dist_info()[0] == 0:
-        write_text(config, Path(cfg.work_dir, f"{_name(cfg)}.py"))
+        write_text(config, Path(cfg.work_dir, f"{config_name(cfg)}.py"))
     return dict(
         CLASSES=list(dataset.CLASSES),
         PALETTE=getattr(dataset, "PALETTE", None),
         config=config,
-        exp_name=_name(cfg),
+        exp_name=config_name(cfg),
         seed=cfg.seed,
         world_size=get_dist_info()[1],
-        provenance=provenance(_name(cfg), cfg.seed),
+        provenance=provenance(config_name(cfg), cfg.seed),
     )

@@ -7,7 +7,8 @@ import pytest
 import torch
 from mmcv import Config
 
-from ms2a.apis.train import _need_no_memory_files, one_line_worker_errors, train
+from ms2a.apis.train import one_line_worker_errors, train
+from ms2a.apis.training_config import recorded, settle_training, without_memory_files
 from ms2a.config import load_config
 from ms2a.errors import UserError
 from tests.tiny import make_config, make_domains, make_memory
@@ -87,9 +88,26 @@ def test_resuming_asks_for_no_memory_file():
             alignment=[dict(loss=1), dict(to_memory=dict(files=dict(day_foreground="gone.pth")))],
         )
     )
-    _need_no_memory_files(model)
-    assert "gone" not in str(model)
-    _need_no_memory_files(Config(dict(adapter=None, style=None, alignment=None)))
+    assert "gone" not in str(without_memory_files(model))
+    assert str(model).count("gone") == 3  # a copy
+    without_memory_files(Config(dict(adapter=None, style=None, alignment=None)))
+
+
+def test_a_recorded_config_settles_to_itself(stage_two, tmp_path):
+    """Whoever trains by what a run recorded gets the same hooks once, not once more."""
+    cfg = load_config(stage_two, dict(freeze=True, tensorboard=True))
+    texts = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ms2a.apis.training_config.find_spec", lambda name: name)
+        for number in range(2):
+            before = cfg.pretty_text
+            settled = settle_training(cfg, tmp_path, torch.device("cpu"), 3, None, False, strict=True)
+            assert cfg.pretty_text == before
+            texts.append(recorded(settled))
+            (tmp_path / f"{number}.py").write_text(texts[-1])
+            cfg = load_config(tmp_path / f"{number}.py")
+    assert texts[0] == texts[1]
+    assert texts[0].count("FrozenBatchNormHook") == texts[0].count("TensorboardLoggerHook") == 1
 
 
 def test_resumed_run_equals_an_uninterrupted_one(folder, stage_two):
@@ -263,10 +281,10 @@ def test_a_cache_needs_a_size(folder, tmp_path):
 
 
 def test_tensorboard_is_a_switch(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("ms2a.apis.train.find_spec", lambda name: None)
+    monkeypatch.setattr("ms2a.apis.training_config.find_spec", lambda name: None)
     assert "pip install tensorboard" in refusal(folder / "base.py", tmp_path, {"tensorboard": True})
 
-    monkeypatch.setattr("ms2a.apis.train.find_spec", lambda name: name)
+    monkeypatch.setattr("ms2a.apis.training_config.find_spec", lambda name: name)
     used = []
     monkeypatch.setattr("ms2a.apis.train.train_detector", lambda model, datasets, cfg, *_: used.append(cfg))
     for switch in (False, True):
@@ -325,5 +343,5 @@ def test_strict_training_stops_at_an_unreadable_image(folder, stage_two, tmp_pat
     cfg = load_config(path, options)
     train(cfg, work_dir=tmp_path / "lenient", device="cpu", validate=False)
     assert "skipped unreadable image" in log_of(tmp_path / "lenient")
-    with pytest.raises(UserError, match=r"image .*001\.png .* is missing or unreadable"):
+    with pytest.raises(UserError, match=r"image .*001\.png is missing or unreadable"):
         train(cfg, work_dir=tmp_path / "strict", device="cpu", validate=False, strict=True)
