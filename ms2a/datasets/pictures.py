@@ -80,17 +80,28 @@ class Pictures:
         found = exact or found
         return found[0] if len(found) == 1 else None
 
-    def require(self, name: str | None, stem: str, annotated_in: str | os.PathLike) -> str:
+    def require(self, name: str | None, stem: str, annotated_in: str | os.PathLike, same_folders: bool = False) -> str:
         """The picture of that name, else the one with that stem.
+
+        Args:
+            name: what an annotation file calls the picture, if it does.
+            stem: name without ending.
+            annotated_in: the annotation file.
+            same_folders: where several pictures have the name, take the one in a folder called like the file's.
 
         Raises:
             UserError: neither is there, or several are.
         """
+        last = PurePosixPath((name or stem).replace("\\", "/")).name
+        several = self._by_last_part.get(last, []) or self._by_stem.get(stem, [])
+        if same_folders and len(several) > 1:
+            folder = Path(annotated_in).absolute().parent.as_posix()
+            parents = {str(PurePosixPath(path).parent): path for path in several}
+            if agreeing := [parent for parent in parents if parent != "." and folder.endswith(f"/{parent}")]:
+                return parents[max(agreeing, key=len)]
         found = self.find(name) if name else None
         found = found or self.find_stem(stem)
         if found is None:
-            last = PurePosixPath((name or stem).replace("\\", "/")).name
-            several = self._by_last_part.get(last, []) or self._by_stem.get(stem, [])
             if len(several) > 1:
                 raise UserError(
                     f"image {name or stem} of {annotated_in} may be {several[0]} or {several[1]}; rename one"

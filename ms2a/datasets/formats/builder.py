@@ -65,7 +65,12 @@ class CocoBuilder:
         self._objects: list[_Object] = []
 
     def picture(
-        self, name: str | None, stem: str, annotated_in: Path, stated_wh: tuple[int, int] | None = None
+        self,
+        name: str | None,
+        stem: str,
+        annotated_in: Path,
+        stated_wh: tuple[int, int] | None = None,
+        same_folders: bool = False,
     ) -> Picture:
         """Adds the picture that a file is about.
 
@@ -75,11 +80,13 @@ class CocoBuilder:
             annotated_in: the file.
             stated_wh: width and height that the file gives, which the check of the data compares with the picture's
                 own; None: those of the upright picture.
+            same_folders: the folders of the files may be called like those of the pictures, see
+                :meth:`~ms2a.datasets.pictures.Pictures.require`.
 
         Raises:
             UserError: the picture is missing, unreadable, or annotated in two places.
         """
-        found = self.pictures.require(name, stem, annotated_in)
+        found = self.pictures.require(name, stem, annotated_in, same_folders)
         if found in self._pictures:
             raise UserError(
                 f"image {found} is annotated twice, in {self._annotated_in[found]} and in {annotated_in}; leave one"

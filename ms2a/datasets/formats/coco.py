@@ -5,6 +5,7 @@ from typing import Any
 
 from ms2a.datasets.annotations import read_coco
 from ms2a.datasets.formats.builder import CocoBuilder
+from ms2a.datasets.formats.files import annotation_files
 from ms2a.errors import UserError
 
 
@@ -27,9 +28,7 @@ def read_coco_json(source: Path, builder: CocoBuilder) -> dict[str, Any]:
 
 
 def _the_json(source: Path) -> Path:
-    if not source.is_dir():
-        return source
-    paths = sorted(path for path in source.rglob("*") if path.suffix.lower() == ".json")
+    paths = annotation_files(source, ".json")
     if len(paths) != 1:
         raise UserError(f"{len(paths)} json files in {source}, expected one in COCO form; name it")
     return paths[0]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ms2a.datasets.formats.builder import CocoBuilder, Picture
+from ms2a.datasets.formats.files import annotation_files
 from ms2a.datasets.formats.shapes import Box, box_of_ellipse, box_of_points, box_of_rotated_box
 from ms2a.datasets.formats.voc import parse_xml
 from ms2a.errors import UserError
@@ -38,7 +39,7 @@ def read_cvat(source: Path, builder: CocoBuilder) -> None:
     Raises:
         UserError: no such file, several, or a shape that is not complete.
     """
-    paths = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix.lower() == ".xml")
+    paths = annotation_files(source, ".xml")
     if len(paths) != 1:
         raise UserError(f"{len(paths)} XML files in {source}, expected the one that CVAT writes; name it")
     (path,) = paths

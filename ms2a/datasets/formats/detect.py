@@ -3,11 +3,11 @@
 import os
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from ms2a.artefacts import read_json
+from ms2a.datasets.formats.files import read_lines, walk
 from ms2a.datasets.formats.kitti import COLUMNS
 from ms2a.datasets.formats.labelme import is_labelme
 from ms2a.datasets.formats.yolo import NAME_FILES
@@ -16,6 +16,8 @@ from ms2a.errors import UserError
 FORMATS = ("coco", "voc", "yolo", "labelme", "cvat", "kitti")
 
 _COCO_START = re.compile(r'\s*\{\s*"(images|annotations|categories|info|licenses)"\s*:')
+
+ARCHIVES = (".zip", ".gz", ".tar", ".tgz", ".7z")
 
 PROBED_FILES = 100
 """How many files of a kind are looked into before a folder is declared to hold no annotations."""
@@ -36,13 +38,14 @@ def detect_format(source: str | os.PathLike) -> str:
     path = Path(source)
     if not path.exists():
         raise UserError(f"annotations {source} do not exist; check the path")
-    files = [path] if path.is_file() else list(_files(path))
+    files = [path] if path.is_file() else list(walk(path))
     found = {format: example for example, format in _formats(files)}
     if not found:
-        raise UserError(f"no annotations in {source}; known formats: {', '.join(FORMATS)}")
+        archive = "unpack the archive first; " if path.suffix.lower() in ARCHIVES else ""
+        raise UserError(f"no annotations in {source}; {archive}known formats: {', '.join(FORMATS)}")
     if len(found) > 1:
         examples = ", ".join(f"{format} ({example.name})" for format, example in found.items())
-        raise UserError(f"{source} holds annotations of several formats: {examples}; say which with format:")
+        raise UserError(f"{source} holds annotations of several formats: {examples}; say which with `format`")
     return next(iter(found))
 
 
@@ -57,13 +60,6 @@ def _formats(files: list[Path]) -> list[tuple[Path, str]]:
     if not results:
         results += [(file, "yolo") for file in files if file.name in NAME_FILES or file.suffix in (".yaml", ".yml")][:1]
     return results
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _of_xml(path: Path) -> str | None:
@@ -86,10 +82,10 @@ def _of_json(path: Path) -> str | None:
 
 def _of_text(path: Path) -> str | None:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
+        lines = read_lines(path)
+    except UserError:
         return None
-    words = next((line.split() for line in lines if line.strip()), [])
+    words = lines[0][1].split() if lines else []
     numbers = [_is_number(word) for word in words]
     if len(words) >= 5 and all(numbers):
         return "yolo"

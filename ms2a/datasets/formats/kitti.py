@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ms2a.datasets.formats.builder import CocoBuilder
+from ms2a.datasets.formats.files import annotation_files, read_lines
 from ms2a.errors import UserError
 
 DONT_CARE = "DontCare"
@@ -23,22 +24,20 @@ def read_kitti(source: Path, builder: CocoBuilder) -> None:
     Raises:
         UserError: no label file, or a line that is not KITTI's.
     """
-    paths = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix.lower() == ".txt")
+    paths = annotation_files(source, ".txt")
     if not paths:
         raise UserError(f"no KITTI label file in {source}; expected text files, one for each annotated image")
     for path in paths:
-        picture = builder.picture(None, path.stem, path)
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        picture = builder.picture(None, path.stem, path, same_folders=True)
+        for number, line in read_lines(path):
             words = line.split()
-            if not words:
-                continue
             try:
                 if len(words) not in COLUMNS:
                     raise ValueError
                 x1, y1, x2, y2 = map(float, words[4:8])
             except ValueError:
                 raise UserError(
-                    f"{path}, line {number}: {line.strip()!r} is no KITTI label: a name, 14 numbers, perhaps a score"
+                    f"{path}, line {number}: {line!r} is no KITTI label: a name, 14 numbers, perhaps a score"
                 ) from None
             if words[0] == DONT_CARE and DONT_CARE not in (builder.class_map or {}):
                 builder.findings.note("DontCare regions, ignored for every class", path.name)

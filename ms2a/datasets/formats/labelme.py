@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ms2a.artefacts import read_json
 from ms2a.datasets.formats.builder import CocoBuilder, Picture
+from ms2a.datasets.formats.files import annotation_files
 from ms2a.datasets.formats.shapes import Box, box_of_ellipse, box_of_points
 from ms2a.errors import UserError
 
@@ -34,7 +35,7 @@ def read_labelme(source: Path, builder: CocoBuilder) -> None:
     Raises:
         UserError: no LabelMe file, or one that is malformed.
     """
-    paths = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix.lower() == ".json")
+    paths = annotation_files(source, ".json")
     number = 0
     for path in paths:
         content = read_json(path, "LabelMe file")
@@ -43,7 +44,8 @@ def read_labelme(source: Path, builder: CocoBuilder) -> None:
             continue
         number += 1
         stated = content.get("imageWidth"), content.get("imageHeight")
-        picture = builder.picture(content.get("imagePath"), path.stem, path, stated if all(stated) else None)
+        stated = stated if all(stated) else None
+        picture = builder.picture(content.get("imagePath"), path.stem, path, stated, same_folders=True)
         _add_objects([_read_shape(shape, path, builder) for shape in content["shapes"]], picture, builder)
     if not number:
         raise UserError(f"no LabelMe file in {source}; expected JSON files with 'shapes' and 'imagePath'")
@@ -59,12 +61,12 @@ def _read_shape(shape: Any, path: Path, builder: CocoBuilder) -> _Shape | None:
     try:
         kind, label, group = shape.get("shape_type") or "polygon", str(shape["label"]), shape.get("group_id")
         box = _box(kind, [(float(x), float(y)) for x, y in shape["points"]])
+        flags = {str(name).lower(): value for name, value in (shape.get("flags") or {}).items()}
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise UserError(f"LabelMe file {path}: a shape cannot be read ({type(error).__name__}: {error})") from None
     if box is None:
         builder.findings.warn(f"shapes of kind {kind!r} left out, which enclose nothing", path.name)
         return None
-    flags = {str(name).lower(): value for name, value in (shape.get("flags") or {}).items()}
     return _Shape(label, kind, box, builder.ignored(flags, path.name), group)
 
 

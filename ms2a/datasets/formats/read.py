@@ -62,15 +62,15 @@ def read_annotations(
         UserError: missing, malformed, of no known format or of several, or without an object of the classes.
     """
     if format is not None and format not in FORMATS:
-        raise UserError(f"format {format!r} is not known; known: {', '.join(FORMATS)}")
+        raise UserError(f"`format={format}` is not known; known: {', '.join(FORMATS)}")
     if first_pixel not in (None, 0, 1):
-        raise UserError(f"first_pixel is {first_pixel!r}, expected 0 or 1")
+        raise UserError(f"`first_pixel={first_pixel}`, expected 0 or 1")
     source = Path(annotations)
     if not source.exists():
         raise UserError(f"annotations {annotations} do not exist; check the path")
     found = format or detect_format(source)
     if found != "voc" and (first_pixel is not None or listed is not None):
-        option = "first_pixel" if first_pixel is not None else "a list of names"
+        option = "`first_pixel`" if first_pixel is not None else "a list of names"
         raise UserError(f"{option} is for VOC annotations, but those in {annotations} are {found}; leave it out")
     builder = CocoBuilder(images, classes, class_map)
     if found == "coco":

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ms2a.datasets.findings import Findings
 from ms2a.datasets.formats.builder import CocoBuilder
+from ms2a.datasets.formats.files import annotation_files
 from ms2a.datasets.formats.shapes import Box
 from ms2a.errors import UserError
 
@@ -37,7 +38,7 @@ def read_voc(
     Raises:
         UserError: no XML file, one that is malformed or not VOC, or a box that is not four numbers.
     """
-    paths = [xml] if xml.is_file() else sorted(path for path in xml.rglob("*") if path.suffix.lower() == ".xml")
+    paths = annotation_files(xml, ".xml")
     if listed is not None:
         by_stem = {path.stem: path for path in paths}
         paths = [by_stem[stem] for stem in listed if stem in by_stem]
@@ -53,7 +54,8 @@ def read_voc(
     )
     for path, root, items in zip(paths, roots, objects, strict=True):
         size = tuple(_whole_number(root.findtext(f"size/{side}")) for side in ("width", "height"))
-        picture = builder.picture(root.findtext("filename"), path.stem, path, size if min(size) > 0 else None)
+        stated = size if min(size) > 0 else None
+        picture = builder.picture(root.findtext("filename"), path.stem, path, stated, same_folders=True)
         for label, box, ignore, degrees in items:
             builder.add_box(picture, label, _from_zero(box, origin), ignore, degrees)
     for stem in sorted(set(listed or ()) - {path.stem for path in paths}):

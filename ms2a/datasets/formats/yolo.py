@@ -1,12 +1,14 @@
 """YOLO: one text file a picture; a line is a class number and a box, or a polygon, in fractions of the picture."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ms2a.datasets.formats.builder import CocoBuilder, Picture
+from ms2a.datasets.formats.files import annotation_files, read_lines
 from ms2a.datasets.formats.shapes import box_of_points
+from ms2a.datasets.image_folder import IMAGE_SUFFIXES
 from ms2a.errors import UserError
 
 NAME_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "classes.txt", "obj.names", "_darknet.labels")
@@ -31,10 +33,9 @@ def read_yolo(source: Path, builder: CocoBuilder) -> None:
     folder = source.parent if source.is_file() else source
     names = _names(source, builder)
     builder.declared = list(names.values())
-    labels = _label_files(folder)
-    found = {}
+    labels, found = _Labels(folder, builder), {}
     for name in builder.pictures.names:
-        path = _label_of(name, builder.pictures.folder, labels)
+        path = labels.of(name)
         picture = builder.picture(name, "", path or folder)
         if path is None:
             builder.findings.note("pictures without a label file, taken for empty", name)
@@ -42,12 +43,11 @@ def read_yolo(source: Path, builder: CocoBuilder) -> None:
         if path in found:
             builder.findings.warn("pictures that share a label file with another", f"{name} and {found[path]}: {path}")
         found[path] = name
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-            if line.strip():
-                _read_line(line.split(), f"{path}, line {number}", picture, names, builder)
+        for number, line in read_lines(path):
+            _read_line(line.split(), f"{path}, line {number}", picture, names, builder)
     if not found:
         raise UserError(f"no label file below {folder} for any picture in {builder.pictures.folder}; check both paths")
-    if unused := sorted(path for path in labels.values() if path not in found):
+    if unused := sorted(path for path in labels.by_key.values() if path not in found):
         builder.findings.note(
             "label files of pictures that are not in the image folder", unused[0].name, count=len(unused)
         )
@@ -100,7 +100,7 @@ def _names(source: Path, builder: CocoBuilder) -> dict[int, str]:
         return dict(enumerate(builder.classes))
     if path.suffix in (".yaml", ".yml"):
         return _names_of_yaml(path)
-    return dict(enumerate(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()))
+    return dict(enumerate(line for _, line in read_lines(path)))
 
 
 def _names_of_yaml(path: Path) -> dict[int, str]:
@@ -116,21 +116,33 @@ def _names_of_yaml(path: Path) -> dict[int, str]:
     return {int(number): str(name) for number, name in sorted(names.items(), key=lambda item: int(item[0]))}
 
 
-def _label_files(folder: Path) -> dict[str, Path]:
-    """Label files below a folder by their path without ending, relative to it."""
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() == ".txt" and path.name not in NAME_FILES
-    }
+class _Labels:
+    """Label files below a folder, found by the paths of the pictures."""
+
+    def __init__(self, folder: Path, builder: CocoBuilder) -> None:
+        files = [path for path in annotation_files(folder, ".txt") if path.name not in NAME_FILES]
+        first_of = {path.parent: path for path in reversed(files)}
+        files = [path for path in files if not _lists_pictures(first_of[path.parent])]
+        self.by_key = {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
+        self._builder = builder
+        self._images = builder.pictures.folder.resolve()
+        # Labels of several folders may be of parts of the data, with the same names in each.
+        self._by_stem = {path.stem: path for path in files} if len({path.parent for path in files}) == 1 else {}
+
+    def of(self, name: str) -> Path | None:
+        """The file whose path agrees with the picture's in most folders from the end on, with labels for images."""
+        picture = (self._images / name).with_suffix("")
+        parts = ["labels" if part == "images" else part for part in picture.parts]
+        for start in range(len(parts)):
+            if path := self.by_key.get("/".join(parts[start:])):
+                return path
+        path = self._by_stem.get(picture.name)
+        if path:
+            self._builder.findings.note("label files found by the picture's name alone", f"{name}: {path}")
+        return path
 
 
-def _label_of(name: str, images: Path, labels: dict[str, Path]) -> Path | None:
-    """The label file of a picture: the one whose path agrees with the picture's in most folders from the end on."""
-    parts = ["labels" if part == "images" else part for part in (images.resolve() / name).with_suffix("").parts]
-    for start in range(len(parts)):
-        if path := labels.get("/".join(parts[start:])):
-            return path
-    stem = PurePosixPath(name).stem
-    found = [path for key, path in labels.items() if PurePosixPath(key).name == stem]
-    return found[0] if len(found) == 1 else None
+def _lists_pictures(path: Path) -> bool:
+    """Whether a text file is one of darknet's lists of pictures."""
+    lines = read_lines(path)
+    return bool(lines) and lines[0][1].lower().endswith(IMAGE_SUFFIXES)

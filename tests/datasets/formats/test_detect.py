@@ -40,7 +40,7 @@ def test_a_list_of_names_alone_is_yolo(folder):
 def test_several_formats_need_a_word(folder):
     for kind in ("voc", "yolo"):
         folder.write(*CONTENTS[kind])
-    with pytest.raises(UserError, match=r"several formats: voc \(a.xml\), yolo \(a.txt\); say which with format:"):
+    with pytest.raises(UserError, match=r"several formats: voc \(a.xml\), yolo \(a.txt\); say which with `format`"):
         detect_format(folder.labels)
 
 
@@ -52,12 +52,21 @@ def test_nothing_known(folder):
         detect_format(folder.root / "nowhere")
 
 
+def test_hidden_files_and_archives(folder):
+    folder.write(".ipynb_checkpoints/a.txt", CONTENTS["kitti"][1])
+    folder.write("._a.xml", "no XML at all")
+    folder.write(*CONTENTS["yolo"])
+    assert detect_format(folder.labels) == "yolo"
+    with pytest.raises(UserError, match="unpack the archive first"):
+        detect_format(folder.write("export.zip", "PK"))
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"format": "csv"}, "format 'csv' is not known"),
-        ({"first_pixel": 2}, "first_pixel is 2, expected 0 or 1"),
-        ({"first_pixel": 0}, "first_pixel is for VOC annotations, but those in .* are yolo"),
+        ({"format": "csv"}, "`format=csv` is not known"),
+        ({"first_pixel": 2}, "`first_pixel=2`, expected 0 or 1"),
+        ({"first_pixel": 0}, "`first_pixel` is for VOC annotations, but those in .* are yolo"),
         ({"listed": ["a"]}, "a list of names is for VOC"),
         ({"format": "cvat"}, "0 XML files in"),
     ],

@@ -85,13 +85,30 @@ def test_two_pictures_of_the_last_part(folder):
 
 
 @pytest.mark.parametrize(
-    "broken", ["text", {"label": "nut"}, shape([[5, 6]]), shape([["a", 6], [1, 2]]), shape([[5, 6]], "circle")]
+    "broken",
+    [
+        "text",
+        {"label": "nut"},
+        shape([[5, 6]]),
+        shape([["a", 6], [1, 2]]),
+        shape([[5, 6]], "circle"),
+        shape([[5, 6], [7, 8]], flags=[1]),
+    ],
 )
 def test_shapes_that_cannot_be_read(folder, broken):
     folder.picture("a.jpg")
     write(folder, "a", [broken])
     with pytest.raises(UserError, match="a.json: a shape cannot be read"):
         folder.read()
+
+
+def test_the_same_name_in_several_folders(folder, boxes):
+    for number, camera in enumerate(("cam1", "cam2"), start=1):
+        folder.picture(f"{camera}/a.jpg")
+        folder.picture("a.jpg")
+        write(folder, f"{camera}/a", [shape([[0, 0], [10 * number, 10]])], "a.jpg")
+    found = {name: box[2] for name, _, box, _ in boxes(folder.read().coco)}
+    assert found == {"cam1/a.jpg": 10, "cam2/a.jpg": 20}
 
 
 def test_no_labelme_file(folder):

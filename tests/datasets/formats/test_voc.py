@@ -110,6 +110,19 @@ def test_any_depth_lists_and_pictures_without_xml(folder, boxes, counts):
         folder.read(listed=["b", "nowhere"])
 
 
+def test_the_same_name_in_several_folders(folder, boxes):
+    """Folders of the XML files are called like those of the pictures."""
+    for number, camera in enumerate(("cam1", "cam2"), start=1):
+        write(folder, f"Annotations/{camera}/a", [voc_object(box=(1, 1, 10 * number, 20))])
+        folder.picture(f"{camera}/a.jpg")
+    (folder.images / "a.jpg").unlink()
+    (folder.labels / "Annotations/cam1/._a.xml").write_bytes(b"\0\1")  # as macOS leaves behind
+    found = {name: box[2] for name, _, box, _ in boxes(folder.read().coco)}
+    assert found == {"cam1/a.jpg": 10, "cam2/a.jpg": 20}
+    folder.picture("a.jpg")
+    assert {name for name, *_ in boxes(folder.read().coco)} == {"cam1/a.jpg", "cam2/a.jpg"}
+
+
 def test_classes_select_and_order(folder, counts):
     write(folder, "a", [voc_object("nut"), voc_object("bolt")])
     coco, findings, *_ = folder.read(["gear", "nut"])

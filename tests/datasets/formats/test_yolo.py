@@ -53,6 +53,39 @@ def test_labels_beside_the_images_of_each_part(tmp_path, boxes):
             assert boxes(coco) == [("a.jpg", name, (15, 10, 30, 20), 0)]
 
 
+def test_an_empty_picture_does_not_take_the_label_of_another_part(tmp_path):
+    from ms2a.datasets.formats import read_annotations
+    from tests.datasets.formats.conftest import Folder
+
+    for part, label in (("train", "a"), ("val", "b")):
+        (tmp_path / part).mkdir()
+        here = Folder(tmp_path / part)
+        here.picture("a.jpg")
+        here.picture("b.jpg")
+        here.write(f"{label}.txt", "0 0.5 0.5 0.5 0.5")
+    (tmp_path / "data.yaml").write_text(NAMES)
+    coco = read_annotations(tmp_path, tmp_path / "val/images").coco
+    assert [a["image_id"] for a in coco["annotations"]] == [2] and len(coco["images"]) == 2
+
+
+def test_the_layout_of_darknet(folder, boxes, counts):
+    folder.picture("a.jpg")
+    folder.write("obj.names", "nut\nbolt\n")
+    folder.write("train.txt", "data/obj_train_data/a.jpg\n")
+    folder.write("obj_train_data/a.txt", "1 0.5 0.5 0.5 0.5")
+    coco, findings, *_ = folder.read()
+    assert [(name, label) for name, label, *_ in boxes(coco)] == [("a.jpg", "bolt")]
+    assert counts(findings, "by the picture's name alone") == [1] and not counts(findings, "not in the image folder")
+
+
+def test_text_that_is_not_utf8(folder):
+    folder.write("data.yaml", NAMES)
+    folder.picture("a.jpg")
+    (folder.labels / "a.txt").write_bytes(b"0 0.5 0.5 0.5 0.5\n\xff\xfe")
+    with pytest.raises(UserError, match="a.txt is not text in UTF-8"):
+        folder.read(format="yolo")
+
+
 def test_names_without_a_list(folder, counts):
     folder.write("a.txt", "1 0.5 0.5 0.5 0.5")
     folder.picture("a.jpg")

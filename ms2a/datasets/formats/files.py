@@ -1,0 +1,34 @@
+"""The files of a folder of annotations."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ms2a.errors import UserError
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, in order; hidden ones (editors' copies, ``._a.xml`` of macOS) are passed over."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def annotation_files(source: Path, suffix: str) -> list[Path]:
+    """The file itself, or the files below a folder whose names end in ``suffix``, in any case."""
+    if source.is_file():
+        return [source]
+    return [path for path in walk(source) if path.suffix.lower() == suffix]
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Number and content of the lines of a text file that are not empty.
+
+    Raises:
+        UserError: the file is not UTF-8.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not text in UTF-8; save it as such") from None
+    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
