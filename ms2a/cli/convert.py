@@ -21,7 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     conversions = parser.add_subparsers(required=True, metavar="CONVERSION", dest="conversion")
     for name, module in CONVERSIONS.items():
         summary = module.__doc__.splitlines()[0]
-        module.add_arguments(conversions.add_parser(name, help=summary, description=module.__doc__))
+        parser = conversions.add_parser(
+            name, help=summary, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
