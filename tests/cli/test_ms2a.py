@@ -158,7 +158,7 @@ target:
   train: {annotations: b/annotations.json, images: b/images}
   unlabelled: b/images
   test: {annotations: b/annotations.json, images: b/images}
-epochs: {base: 4, source_training: 4, target_training: 4}
+epochs: {base: 6, source_training: 4, target_training: 5}
 """
 
 
