@@ -30,6 +30,7 @@ MENDS = (
     # torch adds the standard that its headers need, C++20 from 2.14 on, unless a flag names another one.
     ("            else:\n                extra_compile_args['cxx'] = ['-std=c++17']\n        else:", "        else:"),
 )
+CALLER = ("PEP517_", "_PYPROJECT_HOOKS_")
 # pip asks setup.py for the package's name even when it only downloads; this answers in setuptools' place.
 ANSWER = """
 import os, types
@@ -78,10 +79,12 @@ def download(folder: Path, release: str) -> Path:
     (folder / "setuptools").mkdir()
     (folder / "setuptools/__init__.py").touch()
     (folder / "setuptools/build_meta.py").write_text(ANSWER.format(version=release))
-    paths = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    # The pip that called this tells its backend by these variables; a pip inside must not take them for its own.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(CALLER)}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     pip = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps"]
     options = ["--no-binary", "mmcv-full", "--no-build-isolation", "--use-pep517", "-d", str(folder)]
-    subprocess.run([*pip, *options, f"mmcv-full=={release}"], env=os.environ | {"PYTHONPATH": paths}, check=True)
+    subprocess.run([*pip, *options, f"mmcv-full=={release}"], env=environment, check=True)
     (archive,) = folder.glob("*.tar.gz")
     with tarfile.open(archive) as file:
         file.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
