@@ -46,7 +46,7 @@ esac
 """
 UV = """#!/bin/bash
 echo "uv $*" >> "$CALLS"
-if [ "$1" = venv ]; then mkdir -p "${@: -1}/bin"; cp "$5" "${@: -1}/bin/python"; fi
+if [ "$1" = venv ]; then mkdir -p "${@: -1}/bin"; cp "$4" "${@: -1}/bin/python"; fi
 if [ "$1" = build ]; then touch "$5/mmcv_full-MMCV-py2.py3-none-any.whl"; fi
 """
 TOOLS = "awk bash cat cp cut df dirname head ls mkdir mktemp mv nproc rm sed sh sha256sum stdbuf tail tee touch uname"
@@ -194,10 +194,18 @@ def test_an_environment_without_pip_is_kept(machine):
     assert machine.called().startswith("ensurepip") and "venv " not in machine.called()
 
 
-def test_an_environment_of_another_python_is_made_anew(machine):
-    machine.has_python("python3", "3.12")
-    machine.has_python("../venv/bin/python", "3.11")
+def test_an_environment_that_is_there_decides_the_python(machine):
+    machine.has_python("python3.11", "3.11")
+    machine.has_python("../venv/bin/python", "3.12")
     assert machine.run().returncode == 0
+    assert "venv " not in machine.called()
+
+
+@pytest.mark.parametrize(("there", "named"), [("3.11", {"PYTHON": "python3"}), ("3.14", {})])
+def test_an_environment_of_another_python_is_made_anew(machine, there, named):
+    machine.has_python("python3", "3.12")
+    machine.has_python("../venv/bin/python", there)
+    assert machine.run(**named).returncode == 0
     assert machine.called().startswith(f"venv {machine.venv}")
 
 
@@ -207,9 +215,7 @@ def test_uv_installs_where_it_is_there(machine):
     process = machine.run(NO_VENV="1")
     assert process.returncode == 0, process.stderr
     called = machine.called().splitlines()
-    assert called[0] == f"uv venv -q --clear --python {python} {machine.venv}".replace(
-        "--clear --python", "--clear --python"
-    )
+    assert called[0] == f"uv venv -q --python {python} {machine.venv}".replace("--clear --python", "--clear --python")
     assert all(line.startswith("uv ") for line in called)
     assert any(
         f"uv pip install -q --python {machine.venv}/bin/python" in line and "-e .[test]" in line for line in called

@@ -33,6 +33,9 @@ expected="Python $(printf '%s, ' "${pythons[@]}" | sed 's/, $//')"
 if [ -n "${PYTHON:-}" ]; then
   command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON is not there; name an interpreter, e.g. PYTHON=/usr/bin/python${pythons[0]}"
   suits "$PYTHON" || die "PYTHON=$PYTHON is Python $(describe "$PYTHON"), expected $expected"
+elif suits "$VENV/bin/python"; then
+  # An environment that is there is kept, whoever made it.
+  PYTHON=$VENV/bin/python
 else
   seen=
   for name in "${pythons[@]/#/python}" python3 python; do
@@ -65,12 +68,17 @@ if ! "$VENV/bin/python" -c 'import torch' 2>/dev/null; then
   [ "$free" -ge "$needed" ] || die "making $VENV needs about $needed GB while it installs and the disk has $free GB left; free some, or put it on another disk with VENV=/path/to/folder"
 fi
 
-# An environment of the right Python is kept whoever made it; uv makes them without pip.
 python=$VENV/bin/python
 if [ "$(describe "$python")" != "$version" ]; then
   say "creating $VENV with $PYTHON ($version)"
-  if [ -n "$uv" ]; then uv venv -q --clear --python "$(command -v "$PYTHON")" "$VENV"; else "$PYTHON" -m venv --clear "$VENV"; fi
+  if [ -n "$uv" ]; then
+    if [ -f "$VENV/pyvenv.cfg" ]; then rm -rf "$VENV"; fi
+    uv venv -q --python "$(command -v "$PYTHON")" "$VENV"
+  else
+    "$PYTHON" -m venv --clear "$VENV"
+  fi
 fi
+# uv makes environments without pip and installs into them itself.
 if [ -n "$uv" ]; then
   install() { uv pip install -q --python "$python" "$@"; }
   uninstall() { uv pip uninstall -q --python "$python" "$@"; }
