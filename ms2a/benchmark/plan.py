@@ -25,6 +25,7 @@ from ms2a.pipeline.stages import (
     Adaptation,
     annotation_files,
     command_line,
+    data_inputs,
     extract_step,
     load_adaptation,
     refuse_options,
@@ -266,14 +267,14 @@ def _own_steps(adaptation: Adaptation, method: Config, folder: Path, shared: Seq
         train = ["tools/train.py", config, "--work-dir", folder / "train", "--seed", adaptation.seed, "--no-validate"]
         train = command_line(train, adaptation.device)
         read = [step.name for step in shared]
-        inputs = [config, *annotation_files(method.data.train)]
+        inputs = [config, *data_inputs(method.data.train)]
         steps.append(Step(f"{name}_train", train, [folder / "train"], inputs, after=read))
         checkpoint = folder / "train" / "latest.pth"
     test = ["tools/test.py", config, checkpoint, "--eval", "bbox", "--out", folder / "results" / "detections.json"]
     test += ["--work-dir", folder / "results"]
     test = command_line(test, adaptation.device)
     read = [step.name for step in steps] or [BASE]
-    inputs = [config, *annotation_files(method.data.test)]
+    inputs = [config, *data_inputs(method.data.test)]
     return [*steps, Step(f"{name}_test", test, [folder / "results"], inputs, after=read)]
 
 

@@ -24,6 +24,7 @@ COMMANDS = (
     "cluster",
     "export",
     "configs",
+    "check",
     "split",
     "convert",
     "browse",

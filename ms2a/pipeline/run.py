@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ms2a.pipeline.data import check_adaptation, show
 from ms2a.pipeline.runner import Runner
-from ms2a.pipeline.stages import load_adaptation, steps_of, write_configs
+from ms2a.pipeline.stages import TARGET_TRAINING, load_adaptation, prepare_step, steps_of, write_configs
 from ms2a.pipeline.summary import as_text, write_summary
 from ms2a.pipeline.task import TASK_SUFFIXES, adaptation_of, read_task
 
@@ -39,9 +40,13 @@ def run_pipeline(
     """
     path, work_dir = Path(config_or_task), Path(work_dir) if work_dir else None
     if path.suffix in TASK_SUFFIXES:
-        adaptation = adaptation_of(read_task(path), work_dir, seed, device, cfg_options)
+        adaptation = adaptation_of(read_task(path), work_dir, seed, device, cfg_options, say)
     else:
         adaptation = load_adaptation(path, work_dir or Path("work_dirs", path.stem), seed, device, cfg_options)
+        if not prepare_step(adaptation):  # else there may be no data yet
+            report = check_adaptation(adaptation)
+            show(report, adaptation.work_dir, adaptation.configs[TARGET_TRAINING].get("bit_depth"), say)
+            report.refuse()
     write_configs(adaptation)
     records = Runner(adaptation.work_dir, say).run(steps_of(adaptation))
     summary = write_summary(adaptation, records)

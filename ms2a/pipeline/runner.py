@@ -29,6 +29,24 @@ ROOT = CONFIGS.parent
 
 
 @dataclass(frozen=True)
+class ListedPictures:
+    """The pictures that a COCO file lists, as an input of a step.
+
+    Attributes:
+        ann_file: the COCO file.
+        folder: what the names start from.
+    """
+
+    ann_file: Path
+    folder: Path
+
+    def files(self) -> list[tuple[str, Path]]:
+        """Name and path of each picture; none where there is no COCO file yet."""
+        images = read_json(self.ann_file, "annotation file").get("images", ()) if self.ann_file.is_file() else ()
+        return [(image["file_name"], self.folder / image["file_name"]) for image in images]
+
+
+@dataclass(frozen=True)
 class Step:
     """One command of the pipeline.
 
@@ -36,7 +54,8 @@ class Step:
         name: unique in the pipeline; names its record.
         command: the command line behind ``python``.
         outputs: files or folders that the step writes and nobody else does. Moved aside when its inputs have changed.
-        inputs: files or folders that decide the result besides the command, e.g. the config and the annotations.
+        inputs: files, folders or listed pictures that decide the result besides the command, e.g. the config and the
+            annotations.
         always: run it at every start: it finds out by itself what is left to do.
         after: names of the steps whose results it reads, which must come before; None: all that come before.
     """
@@ -44,7 +63,7 @@ class Step:
     name: str
     command: Sequence[str]
     outputs: Sequence[Path] = ()
-    inputs: Sequence[Path] = ()
+    inputs: Sequence[Path | ListedPictures] = ()
     always: bool = False
     after: Sequence[str] | None = None
 
@@ -131,12 +150,23 @@ class Runner:
         return record
 
 
-def _state(path: Path) -> list:
-    """What tells that a path has changed: a file's content; names, sizes and times of the files in a folder."""
+def _state(path: Path | ListedPictures) -> list:
+    """What tells that an input has changed: a file's content; names, sizes and times of several files."""
+    if isinstance(path, ListedPictures):
+        return sorted(_stamp(name, file) for name, file in path.files())
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        return [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        return [_stamp(str(file.relative_to(path)), file) for file in files]
     return [hashlib.sha256(path.read_bytes()).hexdigest()] if path.exists() else []
+
+
+def _stamp(name: str, path: Path) -> tuple[str, int, int]:
+    """Name, size and time of a file; -1 where it is not there."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return name, -1, -1
+    return name, state.st_size, state.st_mtime_ns
 
 
 def _free_name(path: Path) -> Path:

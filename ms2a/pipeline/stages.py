@@ -12,7 +12,7 @@ from ms2a.artefacts import memory_file, write_text
 from ms2a.config import open_config, settle
 from ms2a.defaults import KINDS
 from ms2a.errors import UserError
-from ms2a.pipeline.runner import ROOT, Step
+from ms2a.pipeline.runner import ROOT, ListedPictures, Step
 
 BASE, SOURCE_TRAINING, TARGET_TRAINING = "base", "source_training", "target_training"
 CHECKPOINT = "latest.pth"
@@ -139,7 +139,11 @@ def steps_of(adaptation: Adaptation) -> list[Step]:
 
 
 def _step(
-    adaptation: Adaptation, name: str, command: Sequence[Any], outputs: Sequence[Path], inputs: Sequence[Path] = ()
+    adaptation: Adaptation,
+    name: str,
+    command: Sequence[Any],
+    outputs: Sequence[Path],
+    inputs: Sequence[Path | ListedPictures] = (),
 ) -> Step:
     return Step(name, command_line(command, adaptation.device), outputs, inputs)
 
@@ -150,12 +154,29 @@ def command_line(command: Sequence[Any], device: str | None = None) -> list[str]
     return [*words, "--device", device] if device else words
 
 
+def annotated_sets(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The sets with an annotation file inside a config's data set, wherever they stand in it."""
+    if "ann_file" in dataset:
+        return [dataset]
+    parts = [dataset.get("dataset"), *dataset.get("datasets", ()), *dataset.get("domains", ())]
+    return [found for part in parts if part for found in annotated_sets(part)]
+
+
+def set_paths(dataset: Mapping[str, Any]) -> ListedPictures:
+    """Annotation file and image folder of a set with an annotation file."""
+    root = dataset.get("data_root") or ""
+    return ListedPictures(Path(root, dataset["ann_file"]), Path(root, dataset.get("img_prefix") or ""))
+
+
 def annotation_files(dataset: Mapping[str, Any]) -> list[Path]:
     """The annotation files of a config's data set, wherever they stand in it."""
-    if "ann_file" in dataset:
-        return [Path(dataset.get("data_root") or "", dataset["ann_file"])]
-    parts = [dataset.get("dataset"), *dataset.get("datasets", ()), *dataset.get("domains", ())]
-    return [path for part in parts if part for path in annotation_files(part)]
+    return [set_paths(part).ann_file for part in annotated_sets(dataset)]
+
+
+def data_inputs(dataset: Mapping[str, Any]) -> list[Path | ListedPictures]:
+    """The annotation files of a config's data set, and the pictures that each lists."""
+    paths = [set_paths(part) for part in annotated_sets(dataset)]
+    return [found for listed in paths for found in (listed.ann_file, listed)]
 
 
 def prepare_step(adaptation: Adaptation) -> list[Step]:
@@ -169,7 +190,7 @@ def train_step(adaptation: Adaptation, stage: str) -> Step:
     folder = adaptation.work_dir / stage
     command = ["tools/train.py", adaptation.config_path(stage), "--work-dir", folder]
     command += ["--seed", adaptation.seed, "--auto-resume", "--no-validate"]
-    inputs = [adaptation.config_path(stage), *annotation_files(adaptation.configs[stage].data.train)]
+    inputs = [adaptation.config_path(stage), *data_inputs(adaptation.configs[stage].data.train)]
     return _step(adaptation, stage, command, [folder], inputs)
 
 
@@ -184,6 +205,8 @@ def extract_step(adaptation: Adaptation, domain: str, prototype: str = "map") ->
     command += ["--out_path", folder, "--batch_size", 8, "--dim", base.model.neck.out_channels]
     command += ["--seed", adaptation.seed]
     inputs = [adaptation.config_path(BASE), Path(images["img"])]
+    if Path(images["img"]).suffix.lower() == ".json":
+        inputs.append(ListedPictures(Path(images["img"]), Path(images.get("img_root") or Path(images["img"]).parent)))
     if prototype != "map":
         command += ["--prototype", prototype]
     outputs = [folder / f"{domain}{kind}.pth" for kind in KINDS[prototype]]
@@ -208,7 +231,7 @@ def test_step(adaptation: Adaptation, name: str, stage: str) -> Step:
     folder = adaptation.results(name)
     command = ["tools/test.py", adaptation.config_path(name), adaptation.checkpoint(stage), "--eval", "bbox"]
     command += ["--out", folder / "detections.json", "--work-dir", folder]
-    inputs = [adaptation.config_path(name), *annotation_files(adaptation.configs[TARGET_TRAINING].data.test)]
+    inputs = [adaptation.config_path(name), *data_inputs(adaptation.configs[TARGET_TRAINING].data.test)]
     return _step(adaptation, f"test_{name}", command, [folder], inputs)
 
 
@@ -216,4 +239,5 @@ def _draw(adaptation: Adaptation) -> Step:
     folder = adaptation.work_dir / "drawn"
     command = ["tools/inference.py", adaptation.config_path(TARGET_TRAINING), adaptation.checkpoint(TARGET_TRAINING)]
     command += [folder, "--domain", adaptation.target]
-    return _step(adaptation, "draw", command, [folder], [adaptation.config_path(TARGET_TRAINING)])
+    inputs = [adaptation.config_path(TARGET_TRAINING), *data_inputs(adaptation.configs[TARGET_TRAINING].data.test)]
+    return _step(adaptation, "draw", command, [folder], inputs)

@@ -17,25 +17,24 @@
       test: {annotations: b/test.json, images: b/images}
     epochs: {base: 24, source_training: 8, target_training: 10}   # optional
 
-``annotations`` is a COCO json, or a folder of Pascal VOC xml files. Paths are relative to the task file.
+``annotations`` is a file or a folder of any format of :mod:`ms2a.datasets.formats`, found by its content. Paths are
+relative to the task file. ``bit_depth: 12`` beside ``image_size`` says how many of the 16 bits of pictures are used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from keyword import iskeyword
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
-from ms2a.artefacts import provenance, read_json, write_json
 from ms2a.config import CONFIGS, size_options
-from ms2a.datasets.annotations import mend_annotations, order_categories, read_coco
-from ms2a.datasets.fewshot import nested_splits
-from ms2a.datasets.image_folder import find_images
-from ms2a.datasets.voc import voc_to_coco
+from ms2a.datasets.check.report import DataReport
+from ms2a.datasets.formats import FORMATS
 from ms2a.errors import UserError
 from ms2a.memory import MemoryBank
+from ms2a.pipeline.data import check_memory, check_task, entries_of, options_of, prepare_files, show
 from ms2a.pipeline.stages import Adaptation, load_adaptation
 from ms2a.validation import Section, validated
 
@@ -65,10 +64,19 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 
 
 class ImageSet(Section):
-    """Annotated images: a COCO json or a folder of VOC files, and the folder that the images' names start from."""
+    """Annotated images: a file or folder of any format that is known, and the folder that the images' names start from.
+
+    What the other keys mean: :func:`ms2a.datasets.formats.read_annotations` and
+    :class:`ms2a.datasets.check.sets.Options`.
+    """
 
     annotations: DataPath
     images: DataPath
+    format: Literal[FORMATS] | None = None
+    first_pixel: Literal[0, 1] | None = None
+    class_map: dict[Name, Name] | None = None
+    boxes_of: Literal["stored", "upright"] | None = None
+    box_form: Literal["corners", "sizes"] | None = None
 
 
 class Source(Section):
@@ -103,6 +111,7 @@ class Task(Section):
     name: Annotated[Name, AfterValidator(_folder_name)]
     classes: Annotated[list[Name], Field(min_length=1), AfterValidator(_different)]
     image_size: list[int] = [320, 320]
+    bit_depth: Annotated[int, Field(strict=True, ge=8, le=16)] | None = None
     source: Source
     target: Target
     epochs: Epochs = Epochs()
@@ -148,79 +157,15 @@ def read_task(path: str | Path) -> Task:
     return task
 
 
-def prepare_annotations(task: Task, folder: Path, seed: int = 0) -> dict[str, ImageSet]:
-    """Looks at all data of a task, so that mistakes are told now and not after hours of training.
-
-    Args:
-        task: whose data.
-        folder: where converted and drawn annotations are written; a file of the same content is left alone.
-        seed: of the draw of annotated images.
-
-    Returns:
-        ``source_train``, ``target_train``, ``target_test`` and, where the task has it, ``source_val``, all as COCO.
-
-    Raises:
-        UserError: an annotation file, an image folder or a test image is missing or not usable, or there are fewer
-            annotated images than the task wants drawn.
-    """
-    prepared = {
-        "source_train": _prepare("source_train", task.source.train, task, folder)[0],
-        "target_train": _prepare("target_train", task.target.train, task, folder, seed)[0],
-    }
-    tests = {"target_test": task.target.test, "source_val": task.source.val}
-    for name, entry in tests.items():
-        if entry:
-            prepared[name], images = _prepare(name, entry, task, folder)
-            _check_all_there(images, prepared[name].annotations)
-    find_images(task.target.unlabelled)
-    return prepared
-
-
-def _prepare(
-    name: str, entry: ImageSet, task: Task, folder: Path, draw_seed: int | None = None
-) -> tuple[ImageSet, list[tuple[str, str]]]:
-    """One set as COCO, and its images as (root, name); with a seed the number of images that the task wants drawn."""
-    path, classes = entry.annotations, task.classes
-    if path.is_dir():
-        made_by = provenance(config=f"voc_to_coco of {path.name}")
-        path = _write(voc_to_coco(path, classes, entry.images), made_by, folder / f"{name}.json")
-    images = find_images(path, entry.images)
-    coco = read_coco(path)
-    order_categories(coco, classes, path)
-    mended = mend_annotations(coco)
-    ids = {category["id"] for category in coco["categories"][: len(classes)]}
-    if not any(annotation["category_id"] in ids for annotation in coco["annotations"]):
-        raise UserError(f"annotation file {path} has no box of {classes} {mended.warning()}".rstrip())
-    if draw_seed is not None and (count := task.target.num_annotated):
-        split = nested_splits(coco, [count], draw_seed, classes)[count]
-        made_by = provenance(config=f"{count} of {name}", seed=draw_seed)
-        path = _write(split, made_by, folder / f"{name}_seed{draw_seed}_{count}.json")
-    return entry.model_copy(update={"annotations": path.resolve()}), images
-
-
-def _check_all_there(images: list[tuple[str, str]], annotations: Path) -> None:
-    """A test stops at an image that is not there; in training it is skipped."""
-    missing = [name for root, name in images if not Path(root, name).exists()]
-    if missing:
-        more = f", nor do {len(missing) - 1} others" if len(missing) > 1 else ""
-        raise UserError(f"image {missing[0]} of {annotations} does not exist{more}; a test needs all of its images")
-
-
-def _write(coco: dict[str, Any], made_by: dict[str, Any], path: Path) -> Path:
-    """Leaves a file of the same content alone, whichever version made it: a changed one would redo the training."""
-    if not path.exists() or {**coco, "provenance": None} != {**read_json(path, "annotation file"), "provenance": None}:
-        write_json({**coco, "provenance": made_by}, path)
-    return path
-
-
 def adaptation_of(
     task: Task,
     work_dir: Path | None = None,
     seed: int = 0,
     device: str | None = None,
     cfg_options: Mapping[str, Any] | None = None,
+    say: Callable[..., None] = print,
 ) -> Adaptation:
-    """The configs of a task's stages; its annotations are prepared in ``work_dir/annotations``.
+    """The configs of a task's stages; its data are checked, its annotations prepared in ``work_dir/annotations``.
 
     Args:
         task: from :func:`read_task`.
@@ -228,26 +173,42 @@ def adaptation_of(
         seed: of the draw of annotated images, training, sampling and clustering.
         device: see :class:`~ms2a.pipeline.stages.Adaptation`.
         cfg_options: further config options for all stages; they come after what the task file says.
+        say: where it is told what the check of the data found.
 
     Raises:
-        UserError: the data are not right, see :func:`prepare_annotations`; a stage is too short; or an option would
-            have no effect.
+        UserError: the data are not right, see :func:`ms2a.pipeline.data.check_task`; a stage is too short; or an option
+            would have no effect.
     """
-    if cfg_options and "num_annotated" in cfg_options:
+    cfg_options = dict(cfg_options or {})
+    if "num_annotated" in cfg_options:
         raise UserError(f"`cfg_options=num_annotated`: task file {task.file} says that under 'target'; change it there")
     work_dir = work_dir or Path("work_dirs") / task.name
-    options = _data_options(task, prepare_annotations(task, work_dir / "annotations", seed))
-    options |= {"image_size": task.image_size, **(cfg_options or {})}
+    report = check_task(task, cfg_options)
+    bit_depth = cfg_options.get("bit_depth", task.bit_depth)
+    if report.told("error"):
+        show(report, work_dir, bit_depth, say)
+        report.refuse()
+    files = prepare_files(task, report, work_dir / "annotations", seed)
+    options = _data_options(task, files) | options_of(report)
+    options |= {"image_size": task.image_size, "bit_depth": task.bit_depth, **cfg_options}
     stages = {
         stage: {"max_epochs": epochs, **options} for stage, epochs in task.epochs.model_dump(exclude_none=True).items()
     }
     adaptation = load_adaptation(TEMPLATE, work_dir, seed, device, options, stages)
     for stage in stages:
         _check_epochs(adaptation, stage, task)
+    report = check_memory(adaptation, report)
+    show(report, work_dir, bit_depth, say)
+    report.refuse()
     return adaptation
 
 
-def _data_options(task: Task, prepared: Mapping[str, ImageSet]) -> dict[str, Any]:
+def report_of(task: Task) -> DataReport:
+    """What the check says of a task's data, and of the memory that is to be made of them. Nothing is written."""
+    return check_memory(load_adaptation(TEMPLATE, Path(task.name)), check_task(task))
+
+
+def _data_options(task: Task, files: Mapping[str, Path]) -> dict[str, Any]:
     """The config options that say where the data lie."""
     source, target = task.source.domain, task.target.domain
     settings = {
@@ -255,10 +216,10 @@ def _data_options(task: Task, prepared: Mapping[str, ImageSet]) -> dict[str, Any
         "target_domain": target,
         "classes": task.classes,
         "num_classes": len(task.classes),
-        "test_sets": ["${target_test}"] + (["${source_val}"] if "source_val" in prepared else []),
+        "test_sets": ["${target_test}"] + (["${source_val}"] if "source_val" in files else []),
     }
-    for name, entry in prepared.items():
-        settings |= {f"{name}.ann_file": str(entry.annotations), f"{name}.img_prefix": str(entry.images)}
+    for name, entry in entries_of(task).items():
+        settings |= {f"{name}.ann_file": str(files[name]), f"{name}.img_prefix": str(entry.images)}
     source_images = {"img": settings["source_train.ann_file"], "img_root": settings["source_train.img_prefix"]}
     settings["unlabelled_images.img"] = str(task.target.unlabelled)
     settings["memory_images"] = {  # whole: the template's domains may have the same names

@@ -193,7 +193,7 @@ def test_the_substitute_of_an_unreadable_image_may_be_of_another_orientation(ann
 def test_a_set_without_a_box_is_told(ann_file, caplog):
     coco = json.loads(ann_file.read_text())
     for annotation in coco["annotations"]:
-        annotation["bbox"] = [0.1, 0.1, 0.3, 0.3]
+        annotation["bbox"] = [5, 5, 0.3, 0.3]
     ann_file.write_text(json.dumps(coco))
     build(ann_file, filter_empty_gt=False)
     assert "no box of any class: 1 (nut, bolt; 9 dropped)" in caplog.text

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from ms2a.errors import UserError
+from ms2a.pipeline.data import check_task, prepare_files
 from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, steps_of, write_configs
-from ms2a.pipeline.task import adaptation_of, prepare_annotations, read_task
+from ms2a.pipeline.task import adaptation_of, read_task
 from tests.tiny import make_coco
 
 VOC = """<annotation><filename>{name}</filename><size><width>96</width><height>64</height><depth>3</depth></size>
@@ -113,7 +114,7 @@ def test_a_new_version_leaves_prepared_annotations_alone(task, load, tmp_path, m
     load(task)
     path = tmp_path / "work/annotations/target_train_seed0_2.json"
     first = path.read_bytes()
-    monkeypatch.setattr("ms2a.pipeline.task.provenance", lambda **_: {"git_commit": "another"})
+    monkeypatch.setattr("ms2a.pipeline.data.provenance", lambda **_: {"git_commit": "another"})
     load(task)
     assert path.read_bytes() == first
     task["target"]["train"] = task["source"]["val"]
@@ -140,7 +141,7 @@ def test_without_a_source_validation_set_only_the_target_is_tested(task, load):
         (dict(epochs={"bose": 1}), "'epochs' has unknown bose; known: base, source_training, target_training"),
         (dict(target=dict(domain="line_b")), "'target.train' is missing; add it; 'target.unlabelled' is missing"),
         (dict(target=None), "'target' is None, expected a mapping with domain, num_annotated, test, train, unlabelled"),
-        (dict(colour="red"), "task.yaml: has unknown colour; known: classes, epochs"),
+        (dict(colour="red"), "task.yaml: has unknown colour; known: bit_depth, classes, epochs"),
         ({5: "red"}, "unknown 5"),
         (dict(name=None), "'name' is None, expected a valid string"),
         (dict(name="../elsewhere"), "'name' is '../elsewhere', expected a name for the folder"),
@@ -165,7 +166,7 @@ def test_mistakes_are_one_clear_line(task, load, change, message):
         ("target", dict(unlabelled="none"), "none.* does not exist"),
         ("target", dict(num_annotated=0), "'target.num_annotated' is 0, expected greater than or equal to 1"),
         ("target", dict(num_annotated=99), "99 annotated images asked for, but only 6"),
-        ("target", dict(test=dict(annotations="none.json", images="b/images")), "none.json does not exist"),
+        ("target", dict(test=dict(annotations="none.json", images="b/images")), "none.json do not exist"),
         ("source", dict(train=dict(annotations=3, images="a/images")), "'source.train.annotations' is 3, expected a"),
         ("source", dict(train=dict(annotations="a/annotations.json", images="none")), "none.* does not exist"),
     ],
@@ -180,7 +181,10 @@ def test_what_a_task_names_is_checked_before_hours_of_training(task, load, side,
 def test_a_missing_test_image_is_told_before_hours_of_training(task, load, tmp_path):
     (tmp_path / "b_test" / "images" / "004.png").unlink()
     (tmp_path / "b" / "images" / "004.png").unlink()  # in training it is skipped
-    with pytest.raises(UserError, match=r"image 004.png of .*b_test/annotations.json does not exist; a test needs all"):
+    with pytest.raises(
+        UserError,
+        match=r"target test: pictures that do not exist, and a test .*: 1 \(004.png\); set 'images' of target",
+    ):
         load(task)
 
 
@@ -198,7 +202,7 @@ def test_annotations_without_a_usable_box_are_told_at_once(task, load, tmp_path,
     for annotation in coco["annotations"]:
         annotation["bbox"] = [0.1, 0.1, 0.3, 0.3]  # as shares of the image
     path.write_text(json.dumps(coco))
-    with pytest.raises(UserError, match=r"/annotations.json has no box of \['part'\] .* dropped: .* under one pixel"):
+    with pytest.raises(UserError, match=r"boxes, all of them between 0 and 1.*multiply them by width and height"):
         load(task)
 
 
@@ -255,9 +259,9 @@ def test_reading_looks_at_no_data_and_preparing_writes_nothing_that_is_there(tas
         tmp_path / "b_test/annotations.json",
         tmp_path / "a_val/images",
     )
-    prepared = prepare_annotations(read, tmp_path / "prepared")
-    assert prepared["source_train"] == read.source.train and not (tmp_path / "prepared").exists()
+    prepared = prepare_files(read, check_task(read), tmp_path / "prepared")
+    assert prepared["source_train"] == read.source.train.annotations and not (tmp_path / "prepared").exists()
     task["source"]["train"]["images"] = "nowhere"
     (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
-    with pytest.raises(UserError, match="nowhere/001.png"):
-        prepare_annotations(read_task(tmp_path / "task.yaml"), tmp_path / "prepared")
+    with pytest.raises(UserError, match="image folder .*nowhere does not exist"):
+        check_task(read_task(tmp_path / "task.yaml"))

@@ -89,6 +89,15 @@ def ask_about_corners(data: Working) -> None:
         data.findings.add("error", what, str(list(said[0])), remedy, len(said))
 
 
+def refuse_shares(data: Working) -> None:
+    """Refuses boxes that are shares of the picture: as pixels all of them would be dropped."""
+    boxes = [item["bbox"] for item in data.coco["annotations"] if is_box(item.get("bbox"))]
+    if boxes and all(0 <= value <= 1 for box in boxes for value in box):
+        remedy = "multiply them by width and height: boxes are x, y, width, height in pixels"
+        what = "boxes, all of them between 0 and 1, as if they were shares of the picture"
+        data.findings.add("error", what, str(boxes[0]), remedy, len(boxes))
+
+
 def _has_size(image: dict[str, Any]) -> bool:
     return all(isinstance(image.get(side), NUMBER) and image[side] > 0 for side in ("width", "height"))
 

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ms2a.datasets.check.boxes import ask_about_corners, check_forms, mend_boxes
+from ms2a.datasets.check.boxes import ask_about_corners, check_forms, mend_boxes, refuse_shares
 from ms2a.datasets.check.cache import PictureCache, default_folder
 from ms2a.datasets.check.depth import check_depth
 from ms2a.datasets.check.files import check_copies, read_headers
@@ -49,6 +49,7 @@ def check_set(
         check_flags(data)
         check_forms(data)
         check_sizes(data)
+        refuse_shares(data)
         ask_about_corners(data)
         merge_entries(data)
         mend_boxes(data)
@@ -60,18 +61,24 @@ def check_set(
     return _result(data, name, depth)
 
 
-def check_folder(folder: str | Path, options: Options | None = None, name: str = "pictures") -> CheckedSet:
+def check_folder(
+    folder: str | Path,
+    options: Options | None = None,
+    name: str = "pictures",
+    img_root: str | Path | None = None,
+) -> CheckedSet:
     """Checks pictures without annotations.
 
     Args:
         folder: what :func:`ms2a.datasets.image_folder.find_images` takes.
         options: what is known besides.
         name: what messages call the set.
+        img_root: see :func:`ms2a.datasets.image_folder.find_images`.
 
     Raises:
         UserError: there are no pictures.
     """
-    found = find_images(folder)
+    found = find_images(folder, img_root)
     images = [{"id": number, "file_name": file_name} for number, (_, file_name) in enumerate(found, start=1)]
     data = Working({"images": images}, Path(found[0][0]), options or Options())
     with PictureCache(default_folder()) as cache:

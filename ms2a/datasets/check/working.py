@@ -33,7 +33,7 @@ class Options:
         box_form: ``"corners"``: boxes are x1, y1, x2, y2; ``"sizes"``: they are x, y, width, height whatever they look
             like; None: as ``"sizes"``, but asked if they look like corners.
         folder_option: what a user calls the setting of the image folder.
-        first_pixel: what the reader of the format took the first pixel for; told in the summary.
+        first_pixel: what the annotations' own files call the upper left pixel; told in the summary.
     """
 
     classes: Sequence[str] | None = None

@@ -49,6 +49,11 @@ def detect_format(source: str | os.PathLike) -> str:
     return next(iter(found))
 
 
+def holds_annotations(folder: str | os.PathLike) -> bool:
+    """Whether a folder holds annotations of any known format; else it may be one of pictures only."""
+    return bool(_formats(list(walk(Path(folder)))))
+
+
 def _formats(files: list[Path]) -> list[tuple[Path, str]]:
     """An example and its format, of each kind of file that is annotations at all."""
     results = []

@@ -1,0 +1,83 @@
+"""A dozen pictures of a set with their boxes, as the detector will see them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ms2a.analysis.detections import draw_detections
+from ms2a.artefacts import atomic_path
+from ms2a.datasets.check.result import CheckedSet
+from ms2a.datasets.load_picture import read_picture
+
+NUM_PICTURES, COLUMNS = 12, 4
+CELL_WH = (480, 360)
+CAPTION_HEIGHT = 24
+BACKGROUND = 255
+IGNORED = "(ignored)"
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def contact_sheet(checked: CheckedSet, bit_depth: int | None = None) -> np.ndarray | None:
+    """Draws pictures that are evenly spaced in the set, not picked, those with boxes first.
+
+    Args:
+        checked: the set.
+        bit_depth: see :func:`ms2a.datasets.load_picture.read_picture`.
+
+    Returns:
+        (H, W, 3) uint8, BGR; None where no picture can be read.
+    """
+    boxes = _boxes_by_image(checked)
+    images = [image for image in checked.coco["images"] if image["id"] in boxes] or checked.coco["images"]
+    chosen = np.linspace(0, len(images) - 1, min(NUM_PICTURES, len(images))).round().astype(int) if images else ()
+    classes = [*checked.boxes, IGNORED]
+    cells = []
+    for image in (images[index] for index in chosen):
+        path = Path(checked.folder or "", image["file_name"])
+        picture = read_picture(path, bit_depth) if path.is_file() else None
+        if picture is not None:
+            cells.append(_cell(picture, boxes.get(image["id"], ()), classes, image["file_name"]))
+    if not cells:
+        return None
+    cells += [np.full_like(cells[0], BACKGROUND)] * (-len(cells) % COLUMNS)
+    return np.vstack([np.hstack(cells[start : start + COLUMNS]) for start in range(0, len(cells), COLUMNS)])
+
+
+def write_contact_sheet(checked: CheckedSet, path: Path, bit_depth: int | None = None) -> None:
+    """Writes the sheet as a JPEG; nothing where no picture can be read."""
+    sheet = contact_sheet(checked, bit_depth)
+    if sheet is not None:
+        with atomic_path(path) as temporary:
+            cv2.imwrite(str(temporary), sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
+
+
+def _boxes_by_image(checked: CheckedSet) -> dict[Any, list[Mapping[str, Any]]]:
+    """The annotations of the classes of each image that has some, with the name that is written beside each."""
+    names = {category["id"]: category["name"] for category in checked.coco.get("categories", ())}
+    found: dict[Any, list[Mapping[str, Any]]] = {}
+    for item in checked.coco.get("annotations", ()):
+        if names.get(item["category_id"]) in checked.boxes:
+            name = IGNORED if item.get("iscrowd") else names[item["category_id"]]
+            found.setdefault(item["image_id"], []).append({"name": name, "bbox": item["bbox"]})
+    return found
+
+
+def _cell(picture: np.ndarray, boxes: Sequence[Mapping[str, Any]], classes: Sequence[str], name: str) -> np.ndarray:
+    """One picture in a frame of fixed size, its name below."""
+    width, height = CELL_WH
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    size = (max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1))
+    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    drawn = [[] for _ in classes]
+    for item in boxes:
+        x, y, box_width, box_height = (value * scale for value in item["bbox"])
+        drawn[classes.index(item["name"])].append([x, y, x + box_width, y + box_height, 1.0])
+    arrays = [np.reshape(np.array(part, float), (-1, 5)) for part in drawn]
+    picture = draw_detections(picture, arrays, classes, with_scores=False)[: size[1], : size[0]]
+    cell = np.full((height + CAPTION_HEIGHT, width, 3), BACKGROUND, np.uint8)
+    cell[: size[1], : size[0]] = picture
+    cv2.putText(cell, name[-60:], (4, height + CAPTION_HEIGHT - 8), FONT, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    return cell
