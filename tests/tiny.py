@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+import yaml
 from mmdet.models import build_detector
 
 import ms2a.plugin  # noqa: F401
@@ -255,3 +256,17 @@ def calibrate(checkpoint, config):
     with torch.no_grad(), model._reading([dict(domain="night")] * 4):
         model.bbox_head(model.extract_feat(torch.rand(4, 3, 128, 160) * 255))
     torch.save({**content, "state_dict": model.state_dict()}, checkpoint)
+
+
+def write_task(folder: Path) -> Path:
+    """Writes a task file from line_a to line_b with pictures for it; returns the file."""
+    for name in ("a", "b", "b_test"):
+        make_coco(folder / name, n_images=8, seed=len(name))
+    part = {
+        name: dict(annotations=f"{name}/annotations.json", images=f"{name}/images") for name in ("a", "b", "b_test")
+    }
+    target = dict(domain="line_b", train=part["b"], num_annotated=3, unlabelled="b/images", test=part["b_test"])
+    source = dict(domain="line_a", train=part["a"], val=part["a"])
+    task = dict(name="tiny", classes=["part"], image_size=[64, 96], source=source, target=target, epochs=dict(base=6))
+    (folder / "task.yaml").write_text(yaml.safe_dump(task))
+    return folder / "task.yaml"

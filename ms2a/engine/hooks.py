@@ -119,7 +119,8 @@ class PreciseNormHook(Hook):
     """Estimates the statistics of all batch norms anew at the end of every epoch, as means over a data set.
 
     With the target's unlabelled images and a learning rate of 0 this is AdaBN (Li 2016, "Revisiting Batch Normalization
-    for Practical Domain Adaptation"). Register it after the moving average, whose weights it then sees.
+    for Practical Domain Adaptation"). Register it after the moving average, whose weights it then sees. torch's
+    ``update_bn`` would put the rest of the detector into training mode too, with its dropout and its drawn sizes.
 
     Args:
         dataset: config of a data set with a test pipeline.

@@ -166,12 +166,9 @@ class ChannelMapSample:
         self._keys, self._slots = keys[:limit].copy(), kept.copy()
 
     def _check_size(self, maps: Tensor, image_keys: Sequence[str]) -> None:
-        if self._buffer is not None and maps.shape[2:] != self.size_hw:
-            found, first = ("{}x{}".format(*size) for size in (maps.shape[2:], self.size_hw))
-            raise UserError(
-                f"level {self.level}: maps of {_list_some(image_keys)} are {found}, earlier ones {first}; "
-                "every image must leave the test pipeline at one size, so pad to a fixed one in the config"
-            )
+        if self._buffer is not None:
+            what = f"a map of {_list_some(image_keys)} at level {self.level}"
+            check_same_size(what, maps.shape[2:], "an earlier one", self.size_hw)
 
     def _reserve(self, count: int, like: Tensor) -> None:
         """Makes room for ``count`` rows; pages of the buffer that are never written take no memory."""
@@ -244,6 +241,20 @@ def gather_samples(
                     state.update(keys=torch.from_numpy(wanted), rows=rows.cpu())
                 sample.merge(ChannelMapSample(max_rows, seed, level, by).restore(state))
     return merged
+
+
+def check_same_size(what: str, size_hw: Sequence[int], first: str, first_size_hw: Sequence[int]) -> None:
+    """Checks that two images, or maps of them, are of one size, as prototypes are.
+
+    Raises:
+        UserError: they are not.
+    """
+    if tuple(size_hw) != tuple(first_size_hw):
+        found, expected = ("{}x{}".format(*size) for size in (size_hw, first_size_hw))
+        raise UserError(
+            f"{what} is {found}, {first} {expected}: every image must leave the test pipeline at one size; "
+            "pad to a fixed one in the config"
+        )
 
 
 def _norms(maps: Tensor) -> Tensor:

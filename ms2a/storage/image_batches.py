@@ -16,6 +16,7 @@ from ms2a.datasets.config_edits import pipelines
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.engine.prefetch import prefetch
 from ms2a.errors import UserError
+from ms2a.memory.sampling import check_same_size
 
 
 class Batch(NamedTuple):
@@ -106,11 +107,6 @@ class ImageBatches:
 def _stack(names: Sequence[str], images: Sequence[Tensor]) -> Tensor | None:
     if not images:
         return None
-    odd = next((index for index, image in enumerate(images) if image.shape != images[0].shape), None)
-    if odd is not None:
-        found, first = ("{}x{}".format(*images[index].shape[-2:]) for index in (odd, 0))
-        raise UserError(
-            f"image {names[odd]} leaves the test pipeline at {found}, {names[0]} at {first}; "
-            "pad to one size in the config"
-        )
+    for name, image in zip(names, images, strict=True):
+        check_same_size(f"image {name}", image.shape[-2:], f"image {names[0]}", images[0].shape[-2:])
     return torch.stack(list(images))

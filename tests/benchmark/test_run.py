@@ -13,8 +13,7 @@ from ms2a.benchmark.report import against_controls, paired_difference, summarise
 from ms2a.benchmark.run import _check_annotations, _keep, _stoppable_pool, read_results, run_benchmark
 from ms2a.errors import UserError
 from ms2a.pipeline.runner import Runner
-from tests.cli.test_benchmark import write_task
-from tests.tiny import ROOT
+from tests.tiny import ROOT, write_task
 
 T1, T2 = (ROOT / f"configs/yolox/yolox_fs_n_128x320_indus_synth_{t}_10_pretrain_mom_ft.py" for t in ("t1", "t2"))
 

@@ -5,23 +5,9 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 
 from ms2a.errors import UserError
-from tests.tiny import ROOT, make_coco, tool
-
-
-def write_task(folder):
-    for name in ("a", "b", "b_test"):
-        make_coco(folder / name, n_images=8, seed=len(name))
-    part = {
-        name: dict(annotations=f"{name}/annotations.json", images=f"{name}/images") for name in ("a", "b", "b_test")
-    }
-    target = dict(domain="line_b", train=part["b"], num_annotated=3, unlabelled="b/images", test=part["b_test"])
-    source = dict(domain="line_a", train=part["a"], val=part["a"])
-    task = dict(name="tiny", classes=["part"], image_size=[64, 96], source=source, target=target, epochs=dict(base=6))
-    (folder / "task.yaml").write_text(yaml.safe_dump(task))
-    return folder / "task.yaml"
+from tests.tiny import ROOT, tool, write_task
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from mmcv.cnn import ConvModule
 from torch import nn
 
 from ms2a.engine.fast_inference import PackedConv, fold_batch_norms, speed_up
-from tests.models.test_detector import INPUT_HW, build
+from tests.tiny_model import INPUT_HW, build
 
 # As speed_up packs nothing there.
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")

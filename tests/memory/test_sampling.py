@@ -117,7 +117,7 @@ def test_half_precision_maps_become_float32():
 
 def test_another_size_is_refused_naming_both_and_the_image():
     sample = _sample(KEYS)
-    with pytest.raises(UserError, match=r"wide\.png are 2x9, earlier ones 2x3"):
+    with pytest.raises(UserError, match=r"wide\.png at level 0 is 2x9, an earlier one 2x3"):
         sample.add(["wide.png"], torch.zeros(1, CHANNELS, 2, 9))
 
 

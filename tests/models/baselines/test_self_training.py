@@ -7,7 +7,7 @@ import torch
 from ms2a.errors import UserError
 from ms2a.models.baselines.self_training import SelfTraining, teacher_state
 from ms2a.models.detector import _BATCH
-from tests.models.test_detector import INPUT_HW, batch, build, metas
+from tests.tiny_model import INPUT_HW, batch, build, metas
 
 
 def with_average(model, value=None):

@@ -7,7 +7,7 @@ from ms2a.errors import UserError
 from ms2a.memory import write_maps
 from ms2a.models.baselines import StyleMemory
 from ms2a.models.baselines.style import channel_statistics, restyle
-from tests.models.test_detector import batch, build
+from tests.tiny_model import batch, build
 
 CHANNELS = (8, 16)  # stem and stage1 of the tests' backbone
 K = 3
