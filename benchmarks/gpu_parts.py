@@ -68,17 +68,19 @@ class Check:
 def run_tests(check: Check) -> None:
     """Runs the tests that a GPU decides."""
     # The check's own test would call the check.
-    for tests in (["tests/cli/test_gpu.py"], DEVICE_TESTS[:1] if check.tiny else DEVICE_TESTS):
+    rest = DEVICE_TESTS[:1] if check.tiny else DEVICE_TESTS
+    for tests, marked in ((["tests/cli/test_gpu.py"], "slow or not slow"), (rest, "not slow")):
         with check.step(" ".join(tests)):
-            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+            command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", marked, *tests]
             environment = os.environ | {"PYTHONPATH": os.pathsep.join(["", *sys.path])}
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
             print(done.stdout[-6000:], done.stderr[-2000:])
-            summary = re.sub(r"[= |]+", " ", done.stdout.strip().splitlines()[-1]).strip()
+            counts = re.findall(r"^.*\d (?:passed|failed|skipped|errors?)\b.* in .*$", done.stdout, re.MULTILINE)
+            summary = re.sub(r"[= |]+", " ", (counts or ["no summary"])[-1]).strip()
             names = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
             skipped = check.on_gpu and "skipped" in summary and "passed" not in summary
             found = "; ".join([summary, *names])
-            check.add(" ".join(tests), found, "all pass", done.returncode == 0 and not skipped)
+            check.add(" ".join(tests), found, "all pass", done.returncode == 0 and not skipped and bool(counts))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
