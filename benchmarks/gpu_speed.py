@@ -20,7 +20,7 @@ from ms2a.apis.train import train
 from ms2a.engine.fast_inference import speed_up
 from ms2a.memory.clustering import cluster_maps
 from ms2a.models.build import build_model
-from ms2a.storage.extract import extract
+from ms2a.storage.extract import ExtractOptions, extract
 
 SKIPPED = 8  # first iterations, while the loader and cuDNN warm up
 
@@ -208,7 +208,8 @@ def compare_extraction(check: Check) -> None:
 
     bare = 8 / clock(check, forward, 2 if check.tiny else 20)
     start = time.perf_counter()
-    extract(cfg, checkpoint, annotations.parent / "images", "any", check.folder, device=check.device, workers=12)
+    options = ExtractOptions(device=check.device, workers=12)
+    extract(cfg, checkpoint, annotations.parent / "images", "any", check.folder, options)
     speed = count / (time.perf_counter() - start)
     found = f"{speed:.0f} images/s, {speed / bare:.2f} of the bare forward pass' {bare:.0f}"
     check.add(f"Stage I, {detector} at {scale}, {count} images, start and end included", found)

@@ -20,7 +20,7 @@ from ms2a.benchmark.indus_synth import Sizes, make_benchmark
 from ms2a.config import CONFIGS, load_config
 from ms2a.memory.files import read_features, read_prototypes, write_maps
 from ms2a.storage.cluster import cluster_domains
-from ms2a.storage.extract import extract
+from ms2a.storage.extract import ExtractOptions, extract
 
 SYNTH = "yolox/yolox_fs_n_128x320_indus_synth_{}.py"
 CITYSCAPES = "yolox/yolox_fs_x_640x640_50e_cityscapes_{}.py"
@@ -148,7 +148,7 @@ def compare_stage_1(check: Check, cfg: Config, checkpoint: Path, data: Path) -> 
     found = []
     for device, out in ((check.device, check.folder / "memory"), ("cpu", check.folder / "memory_cpu")):
         for domain, folder in images.items():
-            extract(cfg, checkpoint, folder, domain, out, device=device, max_samples=0)
+            extract(cfg, checkpoint, folder, domain, out, ExtractOptions(device=device, max_samples=0))
         cluster_domains(out, list(images), PROTOTYPES, device=device)
         rows = read_features(out / "indus_synth_t1.pth")[0]
         found.append((rows, read_prototypes(out / "indus_synth_t1_cluster.pth")))

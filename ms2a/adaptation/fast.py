@@ -255,5 +255,6 @@ def _window_means_of_upsampled(size: int, grid: int, dtype: torch.dtype, device:
 @lru_cache(maxsize=256)
 def _kept_window_means_of_upsampled(size: int, grid: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     # Made as if there were no context: it serves later calls, of another precision or with gradients.
-    with torch.inference_mode(False), torch.autocast(device.type, enabled=False):
+    known = torch.amp.is_autocast_available(device.type)  # not on every device
+    with torch.inference_mode(False), torch.autocast(device.type if known else "cpu", enabled=False):
         return _window_means_of_upsampled(size, grid, dtype, device)
