@@ -21,8 +21,8 @@ from benchmarks.detectors import PLAIN, random_detector
 from ms2a.benchmark.indus_synth import Sizes, make_benchmark
 from ms2a.defaults import MAX_SAMPLES, NORM, UNIFORM
 from ms2a.memory.clustering import cluster_maps
+from ms2a.memory.rows import Rows
 from ms2a.memory.sampling import ChannelMapSample, row_weights
-from ms2a.memory.shared_rows import SharedRows
 
 CHANNELS, BATCH = 128, 8
 ITERATIONS = 2  # from the start that k-means++ gives
@@ -56,7 +56,7 @@ def draw(rows: Tensor, level: int, by: str) -> tuple[Tensor, Tensor | None]:
     return sample.rows(), row_weights(sample.rows(), sample.threshold) if by == NORM else None
 
 
-def inertia_of(centroids: Tensor, rows: SharedRows) -> float:
+def inertia_of(centroids: Tensor, rows: Rows) -> float:
     """Sum of squared distances of all rows to the nearest centroid."""
     return float(rows.nearest(centroids.flatten(1))[1].sum())
 
@@ -78,7 +78,7 @@ def mini_batch_kmeans(rows: Tensor, n_clusters: int, seed: int, batch: int = 409
 
 def compare_level(level: int, maps: Tensor, args: Namespace) -> list[list[float]]:
     """Reports the inertia of one level, each round with another seed; returns both sides' seconds."""
-    flat, rounds = SharedRows(maps.flatten(1)), range(args.rounds)
+    flat, rounds = Rows(maps.flatten(1)), range(args.rounds)
     sampled, weights = draw(maps, level, NORM)
     seeds = [iter([0, *rounds]) for _ in range(2)]  # the round that is not counted comes first
     centroids: list[list[Tensor]] = [[], []]

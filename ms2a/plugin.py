@@ -8,4 +8,3 @@ from ms2a.engine import compat
 compat.apply()
 
 from ms2a import datasets, engine, models  # noqa: E402, F401
-from ms2a.models import baselines  # noqa: E402, F401

@@ -1,6 +1,7 @@
 """Euclidean k-means over channel maps: the K centroids are the prototypes of a domain and level."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from tqdm import tqdm
 
 from ms2a.defaults import CLUSTER_ITERATIONS
 from ms2a.errors import UserError
-from ms2a.memory.shared_rows import SharedRows
+from ms2a.memory.rows import Rows
 
 # Stop when an iteration lowers the inertia by less than this share of it.
 _TOLERANCE = 1e-5
@@ -44,7 +45,6 @@ def cluster_maps(
     device: str = "cpu",
     progress: str | None = None,
     weights: Tensor | None = None,
-    shared: bool = False,
 ) -> Prototypes:
     """Clusters channel maps into K prototypes (Lloyd's iterations; faiss finds the nearest centroids).
 
@@ -56,69 +56,80 @@ def cluster_maps(
         device: ``"cuda…"`` searches on the GPU if faiss was built for it.
         progress: label of a progress bar; None shows none.
         weights: (M,) float32, for how many maps each row stands; None: one.
-        shared: each process of the process group gives a part of the rows, and gets the prototypes of all of them.
 
     Raises:
-        UserError: fewer rows, or fewer distinct rows, than K.
+        UserError: fewer rows, or fewer distinct rows, than K; values or weights that no distance can be computed of.
     """
+    check_numbers(n_clusters, n_iter)
+    matrix = Rows(rows.reshape(len(rows), -1).contiguous(), device, weights)
+    return cluster_rows(matrix, rows.shape[1:], n_clusters, seed, n_iter, progress)
+
+
+def check_numbers(n_clusters: int, n_iter: int) -> None:
+    """Refuses less than one cluster or iteration."""
     if n_clusters < 1 or n_iter < 1:
         raise UserError(f"{n_clusters} clusters in {n_iter} iterations: both must be at least 1")
-    everything = SharedRows(rows.reshape(len(rows), -1).contiguous(), device, weights, shared)
-    if everything.num_rows < n_clusters:
+
+
+def cluster_rows(
+    rows: Rows, size_hw: Sequence[int], n_clusters: int, seed: int, n_iter: int, progress: str | None
+) -> Prototypes:
+    """See :func:`cluster_maps`, which makes a matrix of the maps and folds the centroids back to ``size_hw``."""
+    if rows.num_rows < n_clusters:
         raise UserError(
-            f"{everything.num_rows} channel maps can not make {n_clusters} clusters; give more images or a smaller K"
+            f"{rows.num_rows} channel maps can not make {n_clusters} clusters; give more images or a smaller K"
         )
-    centroids, inertia = _start(everything, n_clusters, seed), []
+    centroids, inertia = _start(rows, n_clusters, seed), []
     with tqdm(total=n_iter, desc=progress, unit="iteration", disable=progress is None, leave=True) as bar:
-        labels, _, centroids = _assign(everything, centroids, inertia)
+        labels, centroids = _assign(rows, centroids, inertia)
         for _ in range(n_iter):
-            labels, centroids = _iterate(everything, labels, centroids, inertia)
+            labels, centroids = _iterate(rows, labels, centroids, inertia)
             bar.set_postfix_str(f"inertia {inertia[-1]:.6g}", refresh=False)
             bar.update()
             if inertia[-2] - inertia[-1] <= _TOLERANCE * inertia[-2]:
                 bar.total = bar.n  # converged: the bar is full
                 break
-    sizes = everything.sums(labels, n_clusters)[1].round().long()
-    return Prototypes(centroids.view(-1, *rows.shape[1:]), sizes, inertia, everything.num_rows)
+    sizes = rows.sizes(labels, n_clusters).round().long()
+    return Prototypes(rows.from_origin(centroids).view(-1, *size_hw), sizes, inertia, rows.num_rows)
 
 
-def _iterate(rows: SharedRows, labels: Tensor, centroids: Tensor, inertia: list[float]) -> tuple[Tensor, Tensor]:
-    sums, sizes = rows.sums(labels, len(centroids))
-    labels, _, centroids = _assign(rows, (sums / sizes[:, None]).float(), inertia)
-    return labels, centroids
+def _iterate(rows: Rows, labels: Tensor, centroids: Tensor, inertia: list[float]) -> tuple[Tensor, Tensor]:
+    sums, sizes = rows.sums(labels, len(centroids)), rows.sizes(labels, len(centroids))
+    return _assign(rows, (sums / sizes[:, None]).float(), inertia)
 
 
-def _assign(rows: SharedRows, centroids: Tensor, inertia: list[float]) -> tuple[Tensor, Tensor, Tensor]:
+def _assign(rows: Rows, centroids: Tensor, inertia: list[float]) -> tuple[Tensor, Tensor]:
     """Assigns every row; a centroid without rows moves onto the row farthest from its own centroid.
 
     Moving a centroid that serves no row can only lower the inertia, so it never rises.
     """
     for _ in range(len(centroids) + 1):
         labels, distances = rows.nearest(centroids)
-        sizes = rows.total(torch.bincount(labels, minlength=len(centroids)))
-        empty = torch.nonzero(sizes == 0).flatten()
+        empty = torch.nonzero(rows.sizes(labels, len(centroids)) == 0).flatten()
         if not len(empty):
-            inertia.append(float(rows.total(distances.sum())))
-            return labels, distances, centroids
+            inertia.append(rows.inertia(distances))
+            return labels, centroids
         centroids[empty] = rows.farthest(distances, len(empty))
     raise UserError(
         f"the channel maps are too alike to tell {len(centroids)} clusters apart; use a smaller K or more images"
     )
 
 
-def _start(everything: SharedRows, n_clusters: int, seed: int) -> Tensor:
-    """Centroids to start from, (K, D): clusters of a small random part of the rows, the same in all processes."""
+def _start(everything: Rows, n_clusters: int, seed: int) -> Tensor:
+    """Centroids to start from, (K, D): clusters of a small random part of the rows."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(everything.num_rows)
+    if (weights := everything.take_weights(order)) is not None:
+        order = order[(weights > 0).numpy()]  # the others count for nothing
     few = order[: _START_ROWS * n_clusters]
     rows, weights = everything.take(few), everything.take_weights(few)
-    chosen = _spread_out(rows, weights, n_clusters, rng)
+    chosen = _spread_out(rows, weights, n_clusters, rng) if len(few) >= n_clusters else []
     if _num_distinct(rows[chosen]) < n_clusters:
         return _distinct_rows(everything, order, n_clusters)
     centroids = rows[chosen]
     if len(few) < everything.num_rows:
-        part, inertia = SharedRows(rows, weights=weights), []
-        labels, _, centroids = _assign(part, centroids, inertia)
+        part, inertia = Rows(rows, weights=weights, surveyed=True), []
+        labels, centroids = _assign(part, centroids, inertia)
         for _ in range(_START_ITERATIONS):
             labels, centroids = _iterate(part, labels, centroids, inertia)
     return centroids
@@ -154,7 +165,7 @@ def _num_distinct(rows: Tensor) -> int:
     return len({_digest(row) for row in rows.numpy()})
 
 
-def _distinct_rows(everything: SharedRows, order: np.ndarray, n_clusters: int) -> Tensor:
+def _distinct_rows(everything: Rows, order: np.ndarray, n_clusters: int) -> Tensor:
     """The first ``n_clusters`` rows in the given order, no two of them with the same content."""
     seen: dict[bytes, np.ndarray] = {}
     for first in range(0, len(order), _START_ROWS * n_clusters):

@@ -45,8 +45,7 @@ class ChannelMapSample:
         self.level = level
         self.by = by
         self.num_seen = 0
-        self._keys = np.empty(0)  # rising
-        self._slots = np.empty(0, np.int64)  # the buffer's row of each key
+        self._keys = np.empty(0)  # of the buffer's first rows
         self._buffer: Tensor | None = None  # (capacity, H, W) float32
 
     def __len__(self) -> int:
@@ -60,7 +59,7 @@ class ChannelMapSample:
     @property
     def threshold(self) -> float | None:
         """The key that a map must stay below to get in; None as long as all maps get in."""
-        return float(self._keys[-1]) if 0 < self.max_rows < self.num_seen and len(self) == self.max_rows else None
+        return float(self._keys.max()) if 0 < self.max_rows < self.num_seen and len(self) == self.max_rows else None
 
     def add(self, image_keys: Sequence[str], maps: Tensor, offered: Tensor | None = None) -> None:
         """Offers the channel maps of a batch.
@@ -92,7 +91,7 @@ class ChannelMapSample:
         if (other.max_rows, other.seed, other.level, other.by) != (self.max_rows, self.seed, self.level, self.by):
             raise ValueError("samples of different max_rows, seed, level or kind do not merge")
         if len(other):
-            self._insert(other._keys, other._slots, other._buffer[None], ["another shard"])
+            self._insert(other._keys, np.arange(len(other)), other._buffer[None], ["another shard"])
         self.num_seen += other.num_seen
 
     def rows(self) -> Tensor:
@@ -103,25 +102,22 @@ class ChannelMapSample:
         """
         if self._buffer is None:
             raise UserError("no channel map was sampled: there was no image to extract from")
-        _permute_rows(self._buffer, self._slots)
-        self._slots = np.arange(len(self))
+        order = np.argsort(self._keys)
+        _permute_rows(self._buffer, order)
+        self._keys = self._keys[order]
         return self._used_rows()
 
     def state(self) -> dict[str, Any]:
         """What :meth:`restore` takes; the tensors are views that the next ``add`` overwrites."""
         if self._buffer is None:
             return dict(num_seen=self.num_seen)
-        keys = np.empty(len(self))
-        keys[self._slots] = self._keys
-        return dict(num_seen=self.num_seen, keys=torch.from_numpy(keys), rows=self._used_rows())
+        return dict(num_seen=self.num_seen, keys=torch.from_numpy(self._keys), rows=self._used_rows())
 
     def restore(self, state: Mapping[str, Any]) -> "ChannelMapSample":
         """Becomes the sample that ``state`` describes; returns itself."""
         self.num_seen = state["num_seen"]
         if "rows" in state:
-            keys, rows = state["keys"].numpy(), state["rows"]
-            self._slots = np.argsort(keys)
-            self._keys = keys[self._slots]
+            self._keys, rows = state["keys"].numpy(), state["rows"]
             self._reserve(len(rows), rows)
             self._buffer[: len(rows)] = rows
         return self
@@ -140,30 +136,37 @@ class ChannelMapSample:
         return mixed ^ (mixed >> np.uint64(31))
 
     def _insert(self, keys: np.ndarray, index: np.ndarray, maps: Tensor, image_keys: Sequence[str]) -> None:
-        """Offers ``maps.flatten(0, 1)[index]``, whose keys are given."""
+        """Of the rows kept so far and of ``maps.flatten(0, 1)[index]``, whose keys are given, keeps the smallest keys.
+
+        In other words: concatenate, sort by key, slice. But a row that stays is not copied, those that get in take the
+        places of those that drop out: 1 ms a batch, not 106 for 32,000 rows of 640 values.
+        """
         self._check_size(maps, image_keys)
         if self.threshold is not None:
-            below = keys < self.threshold
+            below = keys < self.threshold  # the few that get in
             keys, index = keys[below], index[below]
         # The same image twice, as when ranks are padded to equal length, counts once.
-        new, first = np.unique(keys, return_index=True)
-        places = np.searchsorted(self._keys, new)
-        fresh = places == np.searchsorted(self._keys, new, side="right")
-        new, places, source = new[fresh], places[fresh], index[first[fresh]]
-        if not len(new):
+        keys, first = np.unique(keys, return_index=True)
+        known = np.sort(self._keys)  # np.isin takes three times as long
+        fresh = np.searchsorted(known, keys) == np.searchsorted(known, keys, side="right")
+        keys, index = keys[fresh], index[first[fresh]]
+        if not len(keys):
             return
-        keys = np.insert(self._keys, places, new)
-        slots = np.insert(self._slots, places, -1 - np.arange(len(new)))  # below 0: no slot yet
-        limit = self.max_rows or len(keys)
-        kept, dropped = slots[:limit], slots[limit:]
-        arriving = kept < 0
-        free = np.concatenate([dropped[dropped >= 0], np.arange(len(self), len(kept))])  # as many as are arriving
-        values = _take(maps, source[-1 - kept[arriving]])
+        old = len(self)
+        together = np.concatenate([self._keys, keys])
+        last = min(self.max_rows or len(together), len(together)) - 1
+        kept = together <= np.partition(together, last)[last]
+        arriving = np.flatnonzero(kept[old:])
+        if not len(arriving):
+            return
+        values = _take(maps, index[arriving])
         _check_finite(values, image_keys)
-        self._reserve(len(kept), values)
+        count = int(kept.sum())
+        self._reserve(count, values)
+        free = np.concatenate([np.flatnonzero(~kept[:old]), np.arange(old, count)])  # as many as are arriving
         self._buffer[torch.from_numpy(free)] = values
-        kept[arriving] = free
-        self._keys, self._slots = keys[:limit].copy(), kept.copy()
+        self._keys = np.concatenate([self._keys, np.empty(count - old)])
+        self._keys[free] = keys[arriving]
 
     def _check_size(self, maps: Tensor, image_keys: Sequence[str]) -> None:
         if self._buffer is not None:
@@ -219,7 +222,7 @@ def gather_samples(
         in the first process the samples of all images, bit for bit those of one process; in others what was given.
     """
     described: list[Any] = [None] * dist.get_world_size()
-    own = [(level.num_seen, level._keys, level.size_hw) for level in levels]
+    own = [(level.num_seen, np.sort(level._keys), level.size_hw) for level in levels]
     dist.all_gather_object(described, own)
     max_rows, seed, by = options
     merged = list(levels) or [ChannelMapSample(max_rows, seed, level, by) for level in range(max(map(len, described)))]

@@ -14,6 +14,7 @@ from ms2a.errors import UserError
 from ms2a.memory.clustering import cluster_maps
 from ms2a.memory.files import features_path, prototypes_path, read_features, write_maps
 from ms2a.memory.sampling import row_weights
+from ms2a.memory.shared_rows import cluster_shared_maps
 
 
 def cluster_domains(
@@ -77,7 +78,8 @@ def _cluster_domain(
     for level, maps in enumerate(rows):
         label = None if rank else f"{domain}, level {level + 1} of {len(rows)}"
         weights = row_weights(maps, thresholds[level]) if thresholds else None
-        found.append(cluster_maps(maps, n_clusters, seed, n_iter, device, label, weights, num_processes > 1))
+        cluster = cluster_shared_maps if num_processes > 1 else cluster_maps
+        found.append(cluster(maps, n_clusters, seed, n_iter, device, label, weights))
     meta = dict(
         domain=domain,
         n_clusters=n_clusters,

@@ -5,7 +5,7 @@ import torch
 from ms2a.defaults import CLUSTER_ITERATIONS
 from ms2a.errors import UserError
 from ms2a.memory.clustering import _assign, cluster_maps
-from ms2a.memory.shared_rows import SharedRows
+from ms2a.memory.rows import Rows
 
 
 def _blobs(n_blobs=5, rows_each=40, size=(3, 4), spread=0.05, seed=0):
@@ -95,7 +95,7 @@ def test_many_identical_rows_leave_no_cluster_empty():
 def test_an_empty_centroid_moves_to_the_farthest_row():
     rows = torch.tensor([0.0, 1.0, 2.0, 50.0]).view(4, 1)
     inertia = []
-    labels, _, centroids = _assign(SharedRows(rows), torch.tensor([[1.0], [-90.0]]), inertia)
+    labels, centroids = _assign(Rows(rows), torch.tensor([[1.0], [-90.0]]), inertia)
     assert centroids.flatten().tolist() == [1.0, 50.0]
     assert labels.tolist() == [0, 0, 0, 1]
     assert inertia == [2.0]
@@ -103,7 +103,7 @@ def test_an_empty_centroid_moves_to_the_farthest_row():
 
 def test_rows_too_alike_are_refused():
     with pytest.raises(UserError, match="too alike to tell 2 clusters"):
-        _assign(SharedRows(torch.ones(5, 1)), torch.ones(2, 1), [])
+        _assign(Rows(torch.ones(5, 1)), torch.ones(2, 1), [])
 
 
 def test_nonsense_numbers_are_refused():
@@ -130,3 +130,106 @@ def test_a_start_from_few_rows_is_better_than_random_rows():
     found = cluster_maps(rows, 20, seed=0)
     assert len(found.inertia) <= 1 + CLUSTER_ITERATIONS
     assert found.inertia[0] < 0.8 * _slow_inertia(rows, random)
+
+
+def _cases():
+    """Name, rows (M, D), weights and K: what k-means meets, and what float32 is bad at."""
+    generator = torch.Generator().manual_seed(0)
+    blobs = (torch.randn(30, 1, 24, generator=generator) * 2 + torch.randn(30, 160, 24, generator=generator)).flatten(
+        0, 1
+    )
+    weights = torch.rand(len(blobs), generator=generator) * 9 + 0.1
+    few = weights.clone()
+    few[torch.randperm(len(blobs), generator=generator)[:3800]] = 0
+    twelve = torch.randn(12, 24, generator=generator)[torch.randint(12, (4800,), generator=generator)]
+    sparse = blobs * (torch.rand(blobs.shape, generator=generator) > 0.9)
+    yield "plain", blobs, None, 20
+    yield "weighted", blobs, weights, 20
+    yield "most weights 0", blobs, few, 20
+    yield "12 distinct rows", twelve, None, 12
+    yield "90 % zeros", sparse, None, 20
+    for offset in (1, 10, 100, 1_000, 3_000, 10_000):
+        yield f"offset {offset}", blobs + offset, None, 20
+    yield "offset 1000, weighted", blobs + 1_000, weights, 20
+
+
+CASES = {name: case for name, *case in _cases()}
+
+
+def _true_inertia(rows, weights, centroids):
+    distances = torch.cdist(rows.double(), centroids.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    return float((distances.square().amin(1) * (1 if weights is None else weights.double())).sum())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_inertia_told_is_that_of_the_centroids_and_never_rises(name):
+    rows, weights, n_clusters = CASES[name]
+    found = cluster_maps(rows[:, None], n_clusters, seed=0, weights=weights)
+    true = _true_inertia(rows, weights, found.centroids[:, 0])
+    # Centroids are rounded to float32 at their own offset.
+    rounding = float((rows.abs().max() * 2**-24) ** 2 * rows.numel())
+    assert found.inertia[-1] == pytest.approx(true, rel=1e-5, abs=10 * rounding)
+    of_float32 = 1e-10 * float((rows - rows.mean(0)).double().square().sum())
+    assert (np.diff(found.inertia) <= 1e-6 * found.inertia[0] + of_float32).all()
+    total = len(rows) if weights is None else float(weights.double().sum())
+    assert int(found.sizes.sum()) == pytest.approx(total, abs=n_clusters)
+    assert found.sizes.min() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_the_best_of_ten_seeds_is_as_good_as_scikit_learns(name):
+    cluster = pytest.importorskip("sklearn.cluster")
+    rows, weights, n_clusters = CASES[name]
+    mean = rows.double().mean(0)
+    theirs = cluster.KMeans(n_clusters, n_init=10, random_state=0)
+    theirs.fit((rows.double() - mean).numpy(), sample_weight=None if weights is None else weights.double().numpy())
+    best = _true_inertia(rows, weights, torch.from_numpy(theirs.cluster_centers_) + mean)
+    found = (cluster_maps(rows[:, None], n_clusters, seed, weights=weights).centroids[:, 0] for seed in range(10))
+    ours = min(_true_inertia(rows, weights, centroids) for centroids in found)
+    assert ours <= 1.03 * best + 1e-5
+
+
+def test_an_offset_changes_no_cluster():
+    rows, _, n_clusters = CASES["plain"]
+    # Rows that float32 holds exactly with and without the offset.
+    rows = (rows * 64).round() / 64
+    plain = cluster_maps(rows[:, None], n_clusters, seed=0)
+    moved = cluster_maps(rows[:, None] + 4096, n_clusters, seed=0)
+    assert torch.equal(moved.sizes, plain.sizes)
+    assert moved.inertia == pytest.approx(plain.inertia, rel=1e-6)
+    torch.testing.assert_close(moved.centroids - 4096, plain.centroids, atol=1e-3, rtol=0)
+
+
+def test_sums_of_a_large_cluster_do_not_drift():
+    rows = torch.full((2_000_000, 1), 0.1)
+    rows[::2] += 0.3
+    sums = Rows(rows).sums(torch.zeros(len(rows), dtype=torch.long), 1)
+    assert float(sums) == pytest.approx(float(rows.double().sum()), rel=1e-6)
+
+
+def test_rows_of_weight_0_make_no_cluster():
+    rows = torch.tensor([0.0, 1.0, 50.0, 60.0]).view(4, 1, 1)
+    found = cluster_maps(rows, 2, seed=0, weights=torch.tensor([1.0, 1.0, 0.0, 0.0]))
+    assert sorted(found.centroids.flatten().tolist()) == [0.0, 1.0]
+    with pytest.raises(UserError, match="only 2 of 2 channel maps are distinct"):
+        cluster_maps(rows, 3, seed=0, weights=torch.tensor([1.0, 1.0, 0.0, 0.0]))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(float("nan"), "NaN"), (float("inf"), "infinite"), (1e20, "so large that float32 can not hold their squares")],
+)
+def test_values_without_distances_are_refused(value, message):
+    rows = torch.rand(20, 2, 2)
+    rows[7, 1, 1] = value
+    with pytest.raises(UserError, match=message):
+        cluster_maps(rows, 3, seed=0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_weights_that_are_none_are_refused(value):
+    weights = torch.ones(20)
+    weights[3] = value
+    with pytest.raises(UserError, match="weights are negative, NaN or infinite"):
+        cluster_maps(torch.rand(20, 2, 2), 3, seed=0, weights=weights)
