@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--n-iter", type=int, default=CLUSTER_ITERATIONS, help="iterations at most; default %(default)s"
     )
     parser.add_argument("--seed", type=seed, default=0, help="of the starting centroids; default %(default)s")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU if there is one and faiss can use it")
+    parser.add_argument(
+        "--device",
+        help="cpu, cuda, cuda:1, …; default: a GPU if there is one and faiss can use it; not run on a GPU yet",
+    )
     add_launcher(parser)
 
 

@@ -37,7 +37,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Adds ``--device``."""
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one; not run on a GPU yet)")
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:

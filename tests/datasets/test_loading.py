@@ -1,5 +1,6 @@
 """Training images read at the size of the network, and handed over as bytes: the same samples as mmdet's, sooner."""
 
+import copy
 import random
 
 import numpy as np
@@ -10,7 +11,8 @@ from mmdet.datasets.builder import PIPELINES
 from mmdet.models import build_detector
 
 from benchmarks import loader
-from ms2a.config import load_config
+from benchmarks.copy_paste import MaskPerBox
+from ms2a.config import CONFIGS, load_config
 from ms2a.datasets.image_cache import cache_images
 from tests.tiny import make_coco, make_config, make_domains
 
@@ -113,3 +115,30 @@ def test_the_loading_benchmark_reads_what_it_compares(tmp_path, stage):
     ours = build_dataset(loader.own_config(stage, annotations, FRAME).data.train)[0]
     assert stock["img"].data.shape == ours["img"].data.shape == (3, *FRAME)
     assert (stock["img"].data.dtype, ours["img"].data.dtype) == (torch.float32, torch.uint8)
+
+
+@PIPELINES.register_module()
+class MaskPerBoxCopyPaste(MaskPerBox):
+    pass
+
+
+@pytest.mark.parametrize("stage", ["base", "pretrain_mom"])
+def test_samples_of_a_small_recipe_are_bit_for_bit_those_of_the_stock_transforms(tmp_path, stage):
+    options = {}
+    for seed, side in enumerate(("source", "target")):
+        annotations = make_coco(tmp_path / side, n_images=6, size_hw=(320, 200), seed=seed)
+        options |= {f"{side}_train.ann_file": annotations.name, f"data_roots.{side}": str(annotations.parent)}
+    train = load_config(CONFIGS / f"yolox/yolox_fs_n_custom_{stage}.py", {**options, "classes": ["part"]}).data.train
+    stock = copy.deepcopy(train)
+    names = dict(HSVShift="YOLOXHSVRandomAug", CrossDomainCopyPaste="MaskPerBoxCopyPaste")
+    for step in stock.pipeline:
+        step.type = names.get(step.type, step.type)
+        step.pop("img_to_float", None)
+    for part in [stock.dataset] if "dataset" in stock else [domain.dataset for domain in stock.domains]:
+        part.pipeline[0] = dict(type="LoadImageFromFile")
+    ours, theirs = build_dataset(train), build_dataset(stock)
+    for seed in range(40):
+        found, expected = drawn(ours, seed), drawn(theirs, seed)
+        torch.testing.assert_close(found["img"].data.float(), expected["img"].data, rtol=0, atol=0)
+        for key in ("gt_bboxes", "gt_labels"):
+            torch.testing.assert_close(found[key].data, expected[key].data, rtol=0, atol=0)
