@@ -253,7 +253,7 @@ def _memory_steps(adaptation: Adaptation, kind: str, count: int) -> list[Step]:
     out, names = _memory_folder(adaptation, kind, count), _memory_names(adaptation, kind)
     domains = (adaptation.source, adaptation.target)
     extract = [replace(extract_step(adaptation, domain, kind), after=(BASE,)) for domain in domains]
-    command = ["knn_cuda.py", "--fea_root_path", adaptation.memory, "--out_path", out, "--n_clusters", count]
+    command = ["cluster", "--fea_root_path", adaptation.memory, "--out_path", out, "--n_clusters", count]
     command = command_line([*command, "--depart", *names, "--seed", adaptation.seed], adaptation.device)
     files = [Path(memory_file(out, name)) for name in names]
     return [*extract, Step(f"cluster_{out.name}", command, files, after=[step.name for step in extract])]
@@ -264,13 +264,13 @@ def _own_steps(adaptation: Adaptation, method: Config, folder: Path, shared: Seq
     config, name = folder / "config.py", f"{folder.parent.name}_{folder.name}"
     steps, checkpoint = [], adaptation.checkpoint(BASE)
     if method.runner.max_epochs:
-        train = ["tools/train.py", config, "--work-dir", folder / "train", "--seed", adaptation.seed, "--no-validate"]
+        train = ["train", config, "--work-dir", folder / "train", "--seed", adaptation.seed, "--no-validate"]
         train = command_line(train, adaptation.device)
         read = [step.name for step in shared]
         inputs = [config, *data_inputs(method.data.train)]
         steps.append(Step(f"{name}_train", train, [folder / "train"], inputs, after=read))
         checkpoint = folder / "train" / "latest.pth"
-    test = ["tools/test.py", config, checkpoint, "--eval", "bbox", "--out", folder / "results" / "detections.json"]
+    test = ["test", config, checkpoint, "--eval", "bbox", "--out", folder / "results" / "detections.json"]
     test += ["--work-dir", folder / "results"]
     test = command_line(test, adaptation.device)
     read = [step.name for step in steps] or [BASE]

@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import ms2a
 from ms2a.artefacts import read_json, write_json
-from ms2a.config import CONFIGS
 from ms2a.errors import EXIT_USER_ERROR, UserError
 
-# Where the scripts are.
-ROOT = CONFIGS.parent
+# Where the package is found, for the steps' processes.
+ROOT = Path(ms2a.__file__).parents[1]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The three configs of one adaptation, settled and written down, and the steps that run them."""
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from ms2a.artefacts import memory_file, write_text
 from ms2a.config import open_config, settle
 from ms2a.defaults import KINDS
 from ms2a.errors import UserError
-from ms2a.pipeline.runner import ROOT, ListedPictures, Step
+from ms2a.pipeline.runner import ListedPictures, Step
 
 BASE, SOURCE_TRAINING, TARGET_TRAINING = "base", "source_training", "target_training"
 CHECKPOINT = "latest.pth"
@@ -149,8 +148,8 @@ def _step(
 
 
 def command_line(command: Sequence[Any], device: str | None = None) -> list[str]:
-    """The command with its script where it is, seen from the working folder, which the data's paths start from."""
-    words = [os.path.relpath(ROOT / command[0]), *map(str, command[1:])]
+    """What follows ``python`` to run a command of ``ms2a``."""
+    words = ["-m", "ms2a.cli", *map(str, command)]
     return [*words, "--device", device] if device else words
 
 
@@ -188,7 +187,7 @@ def prepare_step(adaptation: Adaptation) -> list[Step]:
 def train_step(adaptation: Adaptation, stage: str) -> Step:
     """Trains a stage, from where it was stopped if it was."""
     folder = adaptation.work_dir / stage
-    command = ["tools/train.py", adaptation.config_path(stage), "--work-dir", folder]
+    command = ["train", adaptation.config_path(stage), "--work-dir", folder]
     command += ["--seed", adaptation.seed, "--auto-resume", "--no-validate"]
     inputs = [adaptation.config_path(stage), *data_inputs(adaptation.configs[stage].data.train)]
     return _step(adaptation, stage, command, [folder], inputs)
@@ -199,7 +198,7 @@ def extract_step(adaptation: Adaptation, domain: str, prototype: str = "map") ->
     base = adaptation.configs[BASE]
     images = adaptation.configs[TARGET_TRAINING].memory_images[domain]
     folder = adaptation.memory
-    command = ["extract_fea_fewshot.py", "--depart", domain, "--img", images["img"]]
+    command = ["extract", "--depart", domain, "--img", images["img"]]
     command += ["--img_root", images["img_root"]] if images.get("img_root") else []
     command += ["--config", adaptation.config_path(BASE), "--checkpoint", adaptation.checkpoint(BASE)]
     command += ["--out_path", folder, "--batch_size", 8, "--dim", base.model.neck.out_channels]
@@ -221,7 +220,7 @@ def cluster_step(adaptation: Adaptation) -> Step:
 
 
 def _cluster(adaptation: Adaptation, name: str, count: int, samples: Sequence[str]) -> Step:
-    command = ["knn_cuda.py", "--fea_root_path", adaptation.memory, "--n_clusters", count]
+    command = ["cluster", "--fea_root_path", adaptation.memory, "--n_clusters", count]
     command += ["--depart", *samples, "--seed", adaptation.seed]
     return _step(adaptation, name, command, [Path(memory_file(adaptation.memory, sample)) for sample in samples])
 
@@ -229,7 +228,7 @@ def _cluster(adaptation: Adaptation, name: str, count: int, samples: Sequence[st
 def test_step(adaptation: Adaptation, name: str, stage: str) -> Step:
     """Tests a stage's detector with the config of the given name; the results go to ``results/NAME``."""
     folder = adaptation.results(name)
-    command = ["tools/test.py", adaptation.config_path(name), adaptation.checkpoint(stage), "--eval", "bbox"]
+    command = ["test", adaptation.config_path(name), adaptation.checkpoint(stage), "--eval", "bbox"]
     command += ["--out", folder / "detections.json", "--work-dir", folder]
     inputs = [adaptation.config_path(name), *data_inputs(adaptation.configs[TARGET_TRAINING].data.test)]
     return _step(adaptation, f"test_{name}", command, [folder], inputs)
@@ -237,7 +236,7 @@ def test_step(adaptation: Adaptation, name: str, stage: str) -> Step:
 
 def _draw(adaptation: Adaptation) -> Step:
     folder = adaptation.work_dir / "drawn"
-    command = ["tools/inference.py", adaptation.config_path(TARGET_TRAINING), adaptation.checkpoint(TARGET_TRAINING)]
+    command = ["detect", adaptation.config_path(TARGET_TRAINING), adaptation.checkpoint(TARGET_TRAINING)]
     command += [folder, "--domain", adaptation.target]
     inputs = [adaptation.config_path(TARGET_TRAINING), *data_inputs(adaptation.configs[TARGET_TRAINING].data.test)]
     return _step(adaptation, "draw", command, [folder], inputs)

@@ -1,11 +1,14 @@
 """Task files: a user's own data become the configs of all stages, mistakes one clear line."""
 
+import argparse
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ms2a.cli import COMMANDS
 from ms2a.errors import UserError
 from ms2a.pipeline.data import check_task, prepare_files
 from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, steps_of, write_configs
@@ -65,11 +68,15 @@ def test_steps_are_the_documented_commands(task, load, tmp_path):
     adaptation = load(task, device="cpu")
     write_configs(adaptation)
     steps = {step.name: step.command for step in steps_of(adaptation)}
-    assert [command[0] for command in steps.values()] == [
-        *["tools/train.py", "extract_fea_fewshot.py", "extract_fea_fewshot.py", "knn_cuda.py"],
-        *["tools/train.py", "tools/train.py", "tools/test.py", "tools/test.py", "tools/inference.py"],
-    ]
+    assert {tuple(command[:2]) for command in steps.values()} == {("-m", "ms2a.cli")}
+    names = [command[2] for command in steps.values()]
+    assert names == "train extract extract cluster train train test test detect".split()
+    assert set(names) <= set(COMMANDS)
     assert str((tmp_path / "b" / "images").resolve()) in steps["extract_line_b"]
+    for name, command in steps.items():
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        import_module(f"ms2a.cli.{command[2]}").add_arguments(parser)
+        assert parser.parse_args(command[3:]).device == "cpu", name
     assert all(command[-2:] == ["--device", "cpu"] for command in steps.values())
 
 

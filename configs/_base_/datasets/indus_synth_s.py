@@ -4,7 +4,7 @@ A file per target beside this one adds what stage II needs.
 """
 
 data_roots = dict(indus_synth="data/indus_synth")
-prepare_data = ["tools/make_indus_synth.py", "--out", "${data_roots.indus_synth}"]  # run_pipeline's first step
+prepare_data = ["render", "--out", "${data_roots.indus_synth}"]  # the pipeline's first step: ms2a render
 source_domain = "indus_synth_s"
 classes = ("part",)
 num_classes = len(classes)
