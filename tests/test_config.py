@@ -23,9 +23,7 @@ runner = dict(type="EpochBasedRunner", max_epochs=2)
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
-    for name in ("", "_CITY", "_NIGHT_DRIVE", "_ELSEWHERE"):
-        monkeypatch.delenv(f"MS2A_DATA_ROOT{name}", raising=False)
+def config(tmp_path):
     path = tmp_path / "tiny.py"
     path.write_text(TEXT)
     return path

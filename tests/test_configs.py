@@ -1,5 +1,4 @@
 import ast
-import os
 from functools import cache
 from pathlib import Path
 
@@ -46,12 +45,6 @@ for shots in (10, 30, 50):
     STAGE2[f"Indus_S_T1_{shots}_pretrain_mom_ft"] = (T1, PART, 2e-4, 20, 5, 2, (1, 8), LARGE, SOFT, 0.4, 0.2, 1)
     STAGE2[f"Indus_S_T2_{shots}_pretrain_mom_ft"] = (T2, PART, 1e-4, 20, 5, 2, (1, 6), LARGE, SOFT, 0.1, 1, 1)
 BASE = {"18_base": PART, "Indus_S_base": PART, "cityscapes_base": EIGHT, "kitti_base": CAR, "sim10k_base": CAR}
-
-
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch):
-    for name in [name for name in os.environ if name.startswith("MS2A_DATA_ROOT")]:
-        monkeypatch.delenv(name)
 
 
 def load(name, **options):

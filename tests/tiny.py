@@ -63,6 +63,31 @@ def make_coco(
     return path
 
 
+def make_task(folder: Path, **changes: Any) -> Path:
+    """Writes three tiny data sets and ``folder/task.yaml``, a task from line_a to line_b; returns the latter.
+
+    Args:
+        folder: where to.
+        **changes: top-level keys of the task to replace.
+    """
+    parts = {}
+    for name in ("a", "b", "b_test"):
+        make_coco(folder / name, n_images=8, seed=len(name))
+        parts[name] = dict(annotations=f"{name}/annotations.json", images=f"{name}/images")
+    target = dict(domain="line_b", train=parts["b"], num_annotated=3, unlabelled="b/images", test=parts["b_test"])
+    source = dict(domain="line_a", train=parts["a"], val=parts["a"])
+    task = dict(name="tiny", classes=["part"], image_size=[64, 96], source=source, target=target, epochs=dict(base=6))
+    (folder / "task.yaml").write_text(yaml.safe_dump(task | changes))
+    return folder / "task.yaml"
+
+
+def result_line(method: str, seed: int, score: float, kind: str = "baseline", **more: Any) -> dict[str, Any]:
+    """A line of the benchmark's results, of task s → t."""
+    metrics = {"target mAP": score / 2, "target mAP_50": score, "source mAP": 30.0, "source mAP_50": 80.0}
+    run = dict(source="s", task="t", method=method, title=method.upper(), kind=kind, shots=10, seed=seed)
+    return {**run, "metrics": metrics, "adaptation_seconds": 60.0, **more}
+
+
 META_KEYS = (
     "filename",
     "ori_filename",
@@ -256,17 +281,3 @@ def calibrate(checkpoint, config):
     with torch.no_grad(), model._reading([dict(domain="night")] * 4):
         model.bbox_head(model.extract_feat(torch.rand(4, 3, 128, 160) * 255))
     torch.save({**content, "state_dict": model.state_dict()}, checkpoint)
-
-
-def write_task(folder: Path) -> Path:
-    """Writes a task file from line_a to line_b with pictures for it; returns the file."""
-    for name in ("a", "b", "b_test"):
-        make_coco(folder / name, n_images=8, seed=len(name))
-    part = {
-        name: dict(annotations=f"{name}/annotations.json", images=f"{name}/images") for name in ("a", "b", "b_test")
-    }
-    target = dict(domain="line_b", train=part["b"], num_annotated=3, unlabelled="b/images", test=part["b_test"])
-    source = dict(domain="line_a", train=part["a"], val=part["a"])
-    task = dict(name="tiny", classes=["part"], image_size=[64, 96], source=source, target=target, epochs=dict(base=6))
-    (folder / "task.yaml").write_text(yaml.safe_dump(task))
-    return folder / "task.yaml"

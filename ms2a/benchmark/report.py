@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from scipy import stats
+from terminaltables import GithubFlavoredMarkdownTable
 
 from ms2a.artefacts import atomic_path, write_text
 from ms2a.benchmark.plan import known_methods
@@ -85,9 +86,9 @@ def paired_difference(runs: Mapping[Any, Mapping], others: Mapping[Any, Mapping]
     """
     differences = [runs[key]["metrics"][DECIDING] - others[key]["metrics"][DECIDING] for key in runs if key in others]
     if len(differences) < 2:
-        return (float(np.mean(differences)) if differences else float("nan")), float("nan")
-    error = stats.sem(differences)
-    return float(np.mean(differences)), float(stats.t.ppf(0.975, len(differences) - 1) * error)
+        return (differences[0] if differences else float("nan")), float("nan")
+    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    return float(np.mean(differences)), float(high - low) / 2
 
 
 def against_controls(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -136,21 +137,16 @@ def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _table(title: str, rows: Sequence[Mapping]) -> str:
-    lines = [f"### {title}", ""]
-    lines.append(
-        "| | seeds | target mAP | target mAP50 | source mAP | source mAP50 | mAP50 to best baseline | adaptation |"
-    )
-    lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    kind = None
+    heads = ["", "seeds", "target mAP", "target mAP50", "source mAP", "source mAP50"]
+    table, kind = [[*heads, "mAP50 to best baseline", "adaptation"]], None
     for row in rows:
         if row["kind"] != kind:
             kind = row["kind"]
-            lines.append(f"| **{kind}** | | | | | | | |")
-        cells = [_spread(row[column]) for column in COLUMNS]
+            table.append([f"**{kind}**", *[""] * 7])
         difference = "best" if row["difference"] is None else _signed(row["difference"])
-        cells = [row["title"], str(row["seeds"]), *cells, difference, f"{row['seconds']:.0f} s"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        scores = [_spread(row[column]) for column in COLUMNS]
+        table.append([row["title"], row["seeds"], *scores, difference, f"{row['seconds']:.0f} s"])
+    return _markdown(title, table)
 
 
 def _controls_table(shots: int, lines: Sequence[Mapping]) -> list[str]:
@@ -158,18 +154,15 @@ def _controls_table(shots: int, lines: Sequence[Mapping]) -> list[str]:
     if not rows:
         return []
     tasks = sorted(set(map(_task, lines)))
-    text = [f"### Method minus control, target mAP50, {shots} annotated images", ""]
-    text.append(f"| method | control | {' | '.join(target for _, target in tasks)} | all tasks | pairs |")
-    text.append("| --- " * (4 + len(tasks)) + "|")
+    table = [["method", "control", *(target for _, target in tasks), "all tasks", "pairs"]]
     for row in rows:
-        cells = [
-            row["method"],
-            row["control"],
-            *(_signed(row[column]) for column in (*tasks, "all")),
-            str(row["pairs"]),
-        ]
-        text.append(f"| {' | '.join(cells)} |")
-    return ["\n".join(text) + "\n"]
+        differences = [_signed(row[column]) for column in (*tasks, "all")]
+        table.append([row["method"], row["control"], *differences, row["pairs"]])
+    return [_markdown(f"Method minus control, target mAP50, {shots} annotated images", table)]
+
+
+def _markdown(title: str, table: list[list]) -> str:
+    return f"### {title}\n\n{GithubFlavoredMarkdownTable(table).table}\n"
 
 
 def _signed(difference: tuple[float, float]) -> str:

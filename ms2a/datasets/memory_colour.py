@@ -15,6 +15,7 @@ from mmdet.datasets import PIPELINES
 
 from ms2a.errors import UserError
 from ms2a.memory import read_prototypes
+from ms2a.memory.controls import RANDOM, STORED, check_control
 
 NUM_QUANTILES = 64
 # As albumentations' histogram matching, the baseline: at least so much of the way.
@@ -75,9 +76,8 @@ class MemoryColour:
         UserError: ``prob`` or ``prototypes`` is none of their values, or the file is missing or holds something else.
     """
 
-    def __init__(self, file: str | os.PathLike, prob: float = 0.8, prototypes: str = "stored") -> None:
-        if prototypes not in ("stored", "random"):
-            raise UserError(f"MemoryColour(prototypes={prototypes!r}): expected 'stored' or 'random'")
+    def __init__(self, file: str | os.PathLike, prob: float = 0.8, prototypes: str = STORED) -> None:
+        check_control(prototypes, "MemoryColour's prototypes", (STORED, RANDOM))
         if not isinstance(prob, int | float) or not 0 <= prob <= 1:
             raise UserError(f"MemoryColour(prob={prob!r}): expected a share from 0 to 1")
         self.prob = prob
@@ -89,7 +89,7 @@ class MemoryColour:
                 f"colour file {file} holds maps of {self.colours.shape[1]}x{self.colours.shape[2]}, expected the "
                 "quantiles of 3 channels; extract with `prototype='colour'`"
             )
-        if prototypes == "random":
+        if prototypes == RANDOM:
             self.colours = np.sort(_noise_like(self.colours), axis=-1)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:

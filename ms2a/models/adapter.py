@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ms2a.adaptation import EfficientAdaptation, VectorAdaptation, accelerate
 from ms2a.errors import UserError
 from ms2a.memory import MemoryBank, read_prototypes
+from ms2a.memory.controls import STORED, check_control, in_place_of
 from ms2a.memory.domains import choose_domain
 
 
@@ -40,7 +41,7 @@ class MemoryAdapter(BaseModule):
         self,
         channels: int,
         memory: dict,
-        prototypes: str = "stored",
+        prototypes: str = STORED,
         num_layers: int = 2,
         query: str = "feature",
         num_heads: int = 8,
@@ -51,13 +52,11 @@ class MemoryAdapter(BaseModule):
         super().__init__(init_cfg)
         self.channels = channels
         self._kept: dict[str, list] = {}
-        if prototypes not in ("stored", "random", "none"):
-            raise UserError(f"adapter.prototypes is {prototypes!r}, expected 'stored', 'random' or 'none'")
         if query not in ("feature", "memory"):
             raise UserError(f"adapter.query is {query!r}, expected 'feature' or 'memory'")
         if channels % 4 or channels % num_heads:
             raise UserError(f"adapter.channels is {channels}, expected a multiple of 4 and of num_heads={num_heads}")
-        self.prototypes = prototypes
+        self.prototypes = check_control(prototypes, "adapter.prototypes")
         memory = dict(memory)
         self.memory_files = memory.pop("files", None) or {}
         self.memory = MemoryBank(**memory)
@@ -83,12 +82,8 @@ class MemoryAdapter(BaseModule):
         """
         super().init_weights()
         for domain, path in self.memory_files.items():
-            stored = read_prototypes(path)
-            if self.prototypes == "random":
-                stored = [torch.randn_like(maps) * maps.std() + maps.mean() for maps in stored]
-            elif self.prototypes == "none":
-                stored = [torch.zeros_like(maps) for maps in stored]
-            self.memory.load_prototypes(domain, stored)
+            maps = [in_place_of(stored, self.prototypes) for stored in read_prototypes(path)]
+            self.memory.load_prototypes(domain, maps)
 
     def forward(self, maps: Sequence[Tensor], domains: Sequence[str]) -> tuple[Tensor, ...]:
         """Adapts the neck maps.
@@ -186,7 +181,7 @@ class VectorMemoryAdapter(MemoryAdapter):
         self,
         channels: int,
         memory: dict,
-        prototypes: str = "stored",
+        prototypes: str = STORED,
         num_levels: int = 3,
         num_heads: int = 4,
         init_cfg: dict | None = None,

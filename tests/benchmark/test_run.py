@@ -1,26 +1,19 @@
-"""The benchmark's plan, its results file and its report."""
+"""The benchmark's plan and its results file."""
 
 import json
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from mmcv import Config
 
 from ms2a.benchmark.plan import Run, prepare_run, rounds_of
-from ms2a.benchmark.report import against_controls, paired_difference, summarise, write_report
 from ms2a.benchmark.run import _check_annotations, _keep, _stoppable_pool, read_results, run_benchmark
 from ms2a.errors import UserError
 from ms2a.pipeline.runner import Runner
-from tests.tiny import ROOT, write_task
+from tests.tiny import ROOT, make_task, result_line
 
 T1, T2 = (ROOT / f"configs/yolox/yolox_fs_n_128x320_indus_synth_{t}_10_pretrain_mom_ft.py" for t in ("t1", "t2"))
-
-
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch):
-    monkeypatch.delenv("MS2A_DATA_ROOT", raising=False)
 
 
 def prepare(tmp_path, task=T1, method="joint", shots=10, seed=1):
@@ -99,7 +92,7 @@ def test_a_task_with_another_detector_is_refused_at_once(tmp_path):
 
 
 def test_the_hash_of_a_config_does_not_depend_on_how_the_folder_is_written(tmp_path, monkeypatch):
-    task = write_task(tmp_path)
+    task = make_task(tmp_path)
     monkeypatch.chdir(tmp_path)
     found = {
         prepare_run(Run(task, "joint", None, 1), folder).config_sha256
@@ -109,7 +102,7 @@ def test_the_hash_of_a_config_does_not_depend_on_how_the_folder_is_written(tmp_p
 
 
 def test_no_jobs_and_missing_splits_are_told_before_any_work(tmp_path):
-    run = Run(write_task(tmp_path), "joint", None, 1)
+    run = Run(make_task(tmp_path), "joint", None, 1)
     with pytest.raises(UserError, match="`jobs=0`: expected 1 or more"):
         run_benchmark([run], tmp_path / "work", tmp_path / "results.jsonl", jobs=0)
     item = prepare_run(run, tmp_path / "work")
@@ -119,7 +112,7 @@ def test_no_jobs_and_missing_splits_are_told_before_any_work(tmp_path):
 
 
 def test_a_task_of_ones_own_leaves_nothing_of_the_configs_own_task(tmp_path):
-    config = prepare(tmp_path, write_task(tmp_path), "ms2a_style", None).config
+    config = prepare(tmp_path, make_task(tmp_path), "ms2a_style", None).config
     assert "indus_synth" not in config.pretty_text.replace("yolox_fs_n_128x320_indus_synth", "")
     assert config.img_scale == (64, 96) and config.target_domain == "line_b"
     assert [domain.dataset.domain for domain in config.data.train.domains] == ["line_a", "line_b"]
@@ -186,19 +179,19 @@ def test_a_run_with_its_line_is_done_wherever_the_folder_is(tmp_path):
     assert item.config_sha256 == moved.config_sha256
     assert item.config_sha256 != prepare(tmp_path / "here", method="ms2a", seed=2).config_sha256
     results, said = tmp_path / "results.jsonl", []
-    done = dict(line("ms2a", 1, 50.0), **place(item), config_sha256=item.config_sha256)
+    done = dict(result_line("ms2a", 1, 50.0), **place(item), config_sha256=item.config_sha256)
     _keep(done, results)
     run_benchmark([item.run], tmp_path / "elsewhere", results, say=lambda text, **_: said.append(text))
     assert said == [f"1 of 1 runs have their line in {results}"]
 
 
 def test_changed_annotations_are_noticed(tmp_path):
-    task = write_task(tmp_path)
+    task = make_task(tmp_path)
     run, results, said = Run(task, "joint", None, 1), tmp_path / "results.jsonl", []
     item = prepare_run(run, tmp_path / "work")
     steps = [[path.read_bytes() for path in step.inputs] for step in item.own]
     hashes = dict(config_sha256=item.config_sha256, annotations_sha256=item.annotations_sha256)
-    _keep(dict(line("joint", 1, 50.0), **place(item), **hashes), results)
+    _keep(dict(result_line("joint", 1, 50.0), **place(item), **hashes), results)
     run_benchmark([run], tmp_path / "work", results, say=lambda text, **_: said.append(text))
     assert said == [f"1 of 1 runs have their line in {results}"]
     for name in ("b", "b_test"):
@@ -218,7 +211,7 @@ def test_changed_annotations_are_noticed(tmp_path):
 def test_a_line_of_another_config_counts_if_asked_to(tmp_path):
     item = prepare(tmp_path, method="joint")
     results, said = tmp_path / "results.jsonl", []
-    _keep(dict(line("joint", 1, 50.0), **place(item), config_sha256="another"), results)
+    _keep(dict(result_line("joint", 1, 50.0), **place(item), config_sha256="another"), results)
     run_benchmark([item.run], tmp_path, results, keep=True, say=lambda text, **_: said.append(text))
     assert said == [f"1 of 1 runs have their line in {results}"]
     with pytest.raises(StopIteration):  # the first thing said is that there is something to do
@@ -242,74 +235,6 @@ def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path):
         prepare(tmp_path, method="magic")
 
 
-def line(method, seed, score, kind="baseline", **more):
-    metrics = {"target mAP": score / 2, "target mAP_50": score, "source mAP": 30.0, "source mAP_50": 80.0}
-    return dict(
-        source="s", task="t", method=method, title=method.upper(), kind=kind, shots=10, seed=seed, metrics=metrics
-    ) | {
-        "adaptation_seconds": 60.0,
-        **more,
-    }
-
-
-LINES = [line("joint", seed, score) for seed, score in ((1, 50.0), (2, 54.0), (3, 52.0))]
-LINES += [line("weak", seed, 40.0) for seed in (1, 2, 3)]
-LINES += [line("ours", seed, score, "method") for seed, score in ((1, 53.0), (2, 55.0), (3, 57.0))]
-
-
-def test_summary_against_hand_computed_values():
-    rows = {row["method"]: row for row in summarise(LINES)}
-    assert list(rows) == ["weak", "joint", "ours"]
-    assert rows["joint"]["target mAP_50"] == pytest.approx((52.0, 2.0))
-    assert rows["joint"]["difference"] is None
-    # Differences 3, 1, 5: mean 3, standard error 2 / sqrt(3), t(0.975, 2) = 4.303.
-    assert rows["ours"]["difference"] == pytest.approx((3.0, 4.303 * 2 / np.sqrt(3)), rel=1e-3)
-
-
-def test_differences_are_of_common_seeds_only():
-    ours = {1: LINES[6], 9: line("ours", 9, 99.0)}
-    mean, half = paired_difference(ours, {item["seed"]: item for item in LINES[:3]})
-    assert mean == 3.0 and np.isnan(half)
-
-
-def test_a_method_is_compared_with_its_own_controls():
-    lines = [line("m", 1, 50.0), line("m", 2, 52.0), line("m_style", 1, 60.0)]
-    lines += [line("m_noise", 1, 49.0), line("m_noise", 2, 49.0), line("m_style_noise", 1, 58.0)]
-    lines += [dict(line("m", 1, 40.0), task="u"), dict(line("m_noise", 1, 41.0), task="u")]
-    for item in lines:
-        item["kind"] = "control" if item["method"].endswith("noise") else "method"
-    rows = {row["control"]: row for row in against_controls(lines)}
-    assert rows["M_NOISE"]["method"] == "M" and rows["M_STYLE_NOISE"]["method"] == "M_STYLE"
-    # Differences 1 and 3 on the one task, -1 on the other.
-    assert rows["M_NOISE"]["s", "t"] == pytest.approx((2.0, 12.706), rel=1e-3)
-    assert rows["M_NOISE"]["s", "u"][0] == -1.0
-    assert rows["M_NOISE"]["all"] == pytest.approx((1.0, 4.303 * 2 / np.sqrt(3)), rel=1e-3)
-    assert rows["M_NOISE"]["pairs"] == 3
-
-
-def test_the_report_has_a_table_and_a_plot_for_each_task(tmp_path):
-    text = write_report(LINES + [dict(item, shots=30) for item in LINES[:3]], tmp_path)
-    assert "### s → t, 10 annotated images" in text and "### s → t, 30 annotated images" in text
-    assert "| OURS | 3 | 27.5 ± 1.0 | 55.0 ± 2.0 | 30.0 ± 0.0 | 80.0 ± 0.0 | +3.0 ± 5.0 | 60 s |" in text
-    assert (tmp_path / "report.md").read_text() == text
-    assert (tmp_path / "s_to_t_10.png").stat().st_size > 5000
-
-
-def test_targets_of_two_sources_are_two_tasks(tmp_path):
-    text = write_report(LINES + [dict(item, source="banana") for item in LINES[:2]], tmp_path)
-    assert "### s → t, 10 annotated images" in text and "### banana → t, 10 annotated images" in text
-    _keep(LINES[0], tmp_path / "results.jsonl")
-    _keep(dict(LINES[0], source="banana"), tmp_path / "results.jsonl")
-    assert len(read_results(tmp_path / "results.jsonl")) == 2
-    assert "| JOINT | 1 | 26.0 ± – |" in write_report([LINES[2]], tmp_path)
-
-
-def test_a_control_of_a_method_that_was_not_run_is_no_other_methods():
-    lines = [line("ms2a", 1, 50.0, "method"), line("ms2a_colour_random_memory", 1, 58.0, "control")]
-    assert against_controls(lines) == []
-    assert len(against_controls([*lines, line("ms2a_colour", 1, 62.0, "method")])) == 1
-
-
 @pytest.mark.parametrize("name", ["results", "long"])
 def test_the_published_results_can_be_read(name):
     assert len(read_results(ROOT / f"docs/benchmark/{name}.jsonl")) >= 30
@@ -317,7 +242,7 @@ def test_the_published_results_can_be_read(name):
 
 def test_a_line_replaces_an_earlier_one_of_the_same_run(tmp_path):
     path = tmp_path / "results.jsonl"
-    for item in (LINES[1], LINES[0], line("joint", 2, 60.0)):
+    for item in (result_line("joint", 2, 54.0), result_line("joint", 1, 50.0), result_line("joint", 2, 60.0)):
         _keep(item, path)
     assert [(item["seed"], item["metrics"]["target mAP_50"]) for item in read_results(path)] == [(1, 50.0), (2, 60.0)]
     assert all(json.loads(text) for text in path.read_text().splitlines())

@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from ms2a.errors import UserError
-from tests.tiny import ROOT, tool, write_task
+from tests.tiny import ROOT, make_task, tool
 
 
 @pytest.mark.slow
 def test_runs_are_lines_that_are_not_done_twice_and_make_a_report(tmp_path):
-    command = [sys.executable, "tools/benchmark.py", "--tasks", str(write_task(tmp_path)), "--seeds", "1", "2"]
+    command = [sys.executable, "tools/benchmark.py", "--tasks", str(make_task(tmp_path)), "--seeds", "1", "2"]
     command += ["--methods", "source_only", "adabn", "--work-dir", str(tmp_path / "work"), "--device", "cpu"]
     command += ["--jobs", "2", "--cfg-options", "test_batch_size=2"]
     first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -41,6 +41,6 @@ def test_runs_are_lines_that_are_not_done_twice_and_make_a_report(tmp_path):
 
 
 def test_a_task_file_says_itself_how_many_images_are_annotated(tmp_path):
-    task = write_task(tmp_path)
+    task = make_task(tmp_path)
     with pytest.raises(UserError, match="leave out `shots`"):
         tool("tools/benchmark.py")(["--tasks", task, "--shots", 10, "--seeds", 1, "--work-dir", tmp_path / "work"])

@@ -1,5 +1,7 @@
 """The pipeline's runner: what is done is skipped, what has changed is done again, what was killed goes on."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -120,6 +122,23 @@ def test_a_quiet_runner_writes_logs_and_hands_on_the_environment(tmp_path, capfd
     with pytest.raises(UserError, match=r"step two failed \(see .*two\.log\)"):
         quiet.run([Step("two", ["-c", "print('lost'); raise SystemExit(1)"])])
     assert capfd.readouterr().out == ""
+
+
+def test_what_a_step_prints_comes_at_once_where_python_prints(tmp_path):
+    """As in a notebook, whose output is not that of the process."""
+    code = "import sys, time; print('epoch 1 ä', flush=True); time.sleep(1); sys.exit('failed')"
+    seen = []
+
+    class Output(io.StringIO):
+        def write(self, text):
+            seen.append((time.monotonic(), text))
+
+    with contextlib.redirect_stdout(Output()), pytest.raises(UserError, match="step one failed"):
+        Runner(tmp_path, say=lambda *_, **__: None).run([Step("one", ["-c", code])])
+    texts = "".join(text for _, text in seen)
+    assert texts == "epoch 1 ä\nfailed\n"
+    first, last = (next(when for when, text in seen if word in text) for word in ("epoch", "failed"))
+    assert last - first > 0.5
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ms2a.errors import UserError
 from ms2a.memory import read_prototypes
+from ms2a.memory.controls import RANDOM, STORED, check_control, in_place_of
 
 # The layers of the backbone whose channel statistics are a domain's style, in the order in which data pass them.
 STYLE_LAYERS = ("stem", "stage1")
@@ -62,12 +63,11 @@ class StyleMemory(BaseModule):
         num_styles: int,
         file: str | None = None,
         prob: float = 0.8,
-        prototypes: str = "stored",
+        prototypes: str = STORED,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
-        if prototypes not in ("stored", "random"):
-            raise UserError(f"style.prototypes is {prototypes!r}, expected 'stored' or 'random'")
+        check_control(prototypes, "style.prototypes", (STORED, RANDOM))
         self.domain, self.prob, self.file, self.prototypes = domain, prob, file, prototypes
         self.num_styles = num_styles
         self._filled = False  # seen to be: asking in every step would make a GPU wait
@@ -94,10 +94,7 @@ class StyleMemory(BaseModule):
                     f"style file {self.file} has {len(styles)} styles of {styles.shape[1] // 2} channels at {layer}, "
                     f"the config {len(buffer)} of {buffer.shape[2]}; extract and cluster again or change the config"
                 )
-            buffer.copy_(styles.view_as(buffer))
-            if self.prototypes == "random":
-                deviation, mean = torch.std_mean(buffer, dim=(0, 2), keepdim=True)
-                buffer.copy_(torch.randn_like(buffer) * deviation + mean)
+            buffer.copy_(in_place_of(styles.view_as(buffer), self.prototypes, dim=(0, 2)))
             buffer[:, 1].clamp_(min=0)
 
     def draw(self, domains: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
