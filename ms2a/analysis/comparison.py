@@ -11,6 +11,7 @@ import numpy as np
 from ms2a.analysis.detections import draw_detections
 from ms2a.artefacts import atomic_path, read_json
 from ms2a.datasets.annotations import read_coco
+from ms2a.datasets.boxes import as_xyxy
 from ms2a.datasets.check.sets import Options, check_set
 from ms2a.datasets.load_picture import read_picture
 
@@ -73,8 +74,7 @@ def _by_image(results: Sequence[Mapping], label_of: Mapping[int, int]) -> Mappin
     boxes = defaultdict(lambda: [[] for _ in label_of])
     for item in results:
         if item["category_id"] in label_of:
-            x, y, w, h = item["bbox"]
-            boxes[item["image_id"]][label_of[item["category_id"]]].append([x, y, x + w, y + h, item["score"]])
+            boxes[item["image_id"]][label_of[item["category_id"]]].append([*as_xyxy(item["bbox"]), item["score"]])
     empty = [np.zeros((0, 5)) for _ in label_of]
     arrays = {image: [np.reshape(part, (-1, 5)) for part in parts] for image, parts in boxes.items()}
     return defaultdict(lambda: empty, arrays)

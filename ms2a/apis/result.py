@@ -8,6 +8,7 @@ import numpy as np
 
 from ms2a.analysis.detections import draw_detections
 from ms2a.apis.pictures import as_bgr
+from ms2a.datasets.boxes import as_xywh
 from ms2a.datasets.load_picture import read_picture
 from ms2a.errors import UserError
 
@@ -87,9 +88,9 @@ class Result:
         """
         annotations = []
         for number, (box, label, score) in enumerate(zip(self.boxes_xyxy, self.labels, self.scores, strict=True)):
-            x1, y1, x2, y2 = (float(side) for side in box)
+            bbox = as_xywh([float(side) for side in box])
             annotation = dict(id=first_id + number, image_id=image_id, category_id=int(label) + 1)
-            annotation |= dict(bbox=[x1, y1, x2 - x1, y2 - y1], area=(x2 - x1) * (y2 - y1), iscrowd=0)
+            annotation |= dict(bbox=bbox, area=bbox[2] * bbox[3], iscrowd=0)
             annotations.append(annotation | dict(score=float(score)))
         return annotations
 

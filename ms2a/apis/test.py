@@ -20,6 +20,7 @@ from mmdet.utils import build_ddp, build_dp
 
 from ms2a.analysis.detections import draw_detections, picture_name
 from ms2a.artefacts import atomic_path, provenance, write_json
+from ms2a.datasets.boxes import as_xywh
 from ms2a.datasets.config_edits import allow_batches, flip_views, has_views
 from ms2a.datasets.load_picture import read_picture
 from ms2a.engine.checkpoint import class_mismatch
@@ -72,12 +73,12 @@ class TestRun:
                     dict(
                         image_id=image_id,
                         category_id=category_id,
-                        bbox=[float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
-                        score=float(score),
+                        bbox=[float(value) for value in as_xywh(box[:4])],
+                        score=float(box[4]),
                         file_name=name,
                         domain=domain,
                     )
-                    for x1, y1, x2, y2, score in boxes
+                    for box in boxes
                 ]
         return results
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ms2a.artefacts import read_json
+from ms2a.datasets.boxes import as_xywh
 from ms2a.errors import UserError
 
 MIN_BOX_SIDE = 1.0
@@ -87,7 +88,7 @@ def clip_box(box_xywh: Any, size_wh: tuple[float, float]) -> list[float] | None:
     # Written so that a NaN is refused as well.
     if not (x2 - x1 >= MIN_BOX_SIDE and y2 - y1 >= MIN_BOX_SIDE):
         return None
-    return [x1, y1, x2 - x1, y2 - y1]
+    return as_xywh((x1, y1, x2, y2))
 
 
 @dataclass

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ms2a.artefacts import provenance, read_json, write_json
 from ms2a.benchmark.indus_synth.scenes import IMAGE_HW, render_scene
+from ms2a.datasets.boxes import as_xywh
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.errors import UserError
 
@@ -176,9 +177,9 @@ def _coco(split: str, boxes: list[np.ndarray], seed: int) -> dict[str, Any]:
     for index, boxes_xyxy in enumerate(boxes):
         image = {"id": index + 1, "file_name": _file_name(split, index), "width": width, "height": height}
         images.append(image)
-        for x1, y1, x2, y2 in boxes_xyxy.tolist():
+        for box in map(as_xywh, boxes_xyxy.tolist()):
             annotation = {"id": len(annotations) + 1, "image_id": index + 1, "category_id": 1, "iscrowd": 0}
-            annotations.append({**annotation, "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1)})
+            annotations.append({**annotation, "bbox": box, "area": box[2] * box[3]})
     categories = [{"id": i + 1, "name": name} for i, name in enumerate(CLASSES)]
     info = {"description": f"{GENERATOR} version {VERSION}, seed {seed}, {split}"}
     return {"info": info, "images": images, "annotations": annotations, "categories": categories}

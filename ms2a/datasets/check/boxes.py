@@ -6,6 +6,7 @@ from typing import Any
 from pycocotools import mask
 
 from ms2a.datasets.annotations import mend_annotations
+from ms2a.datasets.boxes import as_xywh
 from ms2a.datasets.check.working import CORNERS, SIZES, Working
 
 NUMBER = int | float
@@ -60,8 +61,7 @@ def box_of_segmentation(segmentation: Any) -> list[float] | None:
 def _convert_corners(data: Working) -> None:
     for annotation in data.coco["annotations"]:
         if is_box(annotation.get("bbox")):
-            x1, y1, x2, y2 = annotation["bbox"]
-            annotation["bbox"] = [x1, y1, x2 - x1, y2 - y1]
+            annotation["bbox"] = as_xywh(annotation["bbox"])
             data.changed = True
             data.findings.note("boxes read as corners x1, y1, x2, y2, as the data's description says")
     data.settle("box_form", SIZES)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ms2a.datasets.boxes import as_xywh
 from ms2a.datasets.check.flags import read_flag
 from ms2a.datasets.findings import Findings
 from ms2a.datasets.formats.shapes import Box, box_of_rotated_box
@@ -167,7 +168,7 @@ class CocoBuilder:
             self.findings.warn("classes without an object", ", ".join(map(repr, unseen)), count=len(unseen))
         ids = {name: number for number, name in enumerate(classes, start=1)}
         annotations = [
-            {"image_id": item.image_id, "category_id": category_id, "bbox": _xywh(item.box_xyxy)}
+            {"image_id": item.image_id, "category_id": category_id, "bbox": as_xywh(item.box_xyxy)}
             | {"iscrowd": int(item.ignore)}
             for item in self._objects
             for category_id in (ids.values() if item.label is None else [ids.get(item.label)])
@@ -182,8 +183,3 @@ class CocoBuilder:
             "categories": [{"id": number, "name": name} for name, number in ids.items()],
         }
         return coco
-
-
-def _xywh(box_xyxy: Box) -> list[float]:
-    x1, y1, x2, y2 = box_xyxy
-    return [x1, y1, x2 - x1, y2 - y1]
