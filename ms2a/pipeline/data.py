@@ -1,5 +1,6 @@
 """The data of an adaptation, checked before any training, and its annotations as COCO files."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -208,7 +209,7 @@ def show(report: DataReport, folder: Path, bit_depth: int | None = None, say: Ca
         say(line)
     changed = report.write(folder)
     for checked in report.sets:
-        path = folder / f"data_{checked.name.replace(' ', '_')}.jpg"
+        path = folder / f"data_{re.sub(r'[^A-Za-z0-9]+', '_', checked.name).strip('_')}.jpg"
         if changed or not path.exists():
             write_contact_sheet(checked, path, bit_depth)
     say(f"data_report.json and a sheet of pictures for each set: {folder}")

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from ms2a.errors import UserError
-from ms2a.pipeline.runner import ROOT, Runner, Step
+from ms2a.pipeline.runner import ROOT, ListedPictures, Runner, Step
 
 APPEND = "import sys, pathlib; p = pathlib.Path(sys.argv[1]); p.mkdir(exist_ok=True); (p / 'log').open('a').write('x')"
 
@@ -179,3 +179,20 @@ def _alive(pid):
             return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_replaced_pictures_of_a_coco_file_redo_the_step(tmp_path):
+    listed = ListedPictures(tmp_path / "a.json", tmp_path)
+    listed.ann_file.write_text(json.dumps(dict(images=[dict(file_name="a.png"), dict(file_name="gone.png")])))
+    (tmp_path / "a.png").write_bytes(b"one")
+
+    def run():
+        Runner(tmp_path, say=lambda text, **_: None).run([step(tmp_path, "one", [listed.ann_file, listed])])
+
+    run()
+    (tmp_path / "other.png").write_bytes(b"not listed")
+    run()
+    assert runs(tmp_path, "one") == 1 and not (tmp_path / "one.former1").exists()
+    (tmp_path / "a.png").write_bytes(b"another")
+    run()
+    assert (tmp_path / "one.former1").exists()
