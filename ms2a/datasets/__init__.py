@@ -4,12 +4,12 @@ from ms2a.datasets.cross_domain_mix import CrossDomainMixDataset
 from ms2a.datasets.domain_coco import DomainCocoDataset
 from ms2a.datasets.domain_concat import DomainConcatDataset
 from ms2a.datasets.fewshot import nested_splits
+from ms2a.datasets.formats import read_annotations
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.datasets.load_picture import LoadPicture
 from ms2a.datasets.loading import LoadReducedImage
 from ms2a.datasets.memory_colour import ColourQuantiles, MemoryColour
 from ms2a.datasets.transforms import CrossDomainCopyPaste, FitResize, HSVShift, SameDomainMosaic
-from ms2a.datasets.voc import voc_to_coco
 
 __all__ = [
     "ColourQuantiles",
@@ -25,5 +25,5 @@ __all__ = [
     "MemoryColour",
     "SameDomainMosaic",
     "nested_splits",
-    "voc_to_coco",
+    "read_annotations",
 ]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ms2a.datasets.formats import read_annotations
-from tests.datasets.formats.conftest import boxes_of
+from tests.tiny_annotations import boxes_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

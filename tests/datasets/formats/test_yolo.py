@@ -39,7 +39,7 @@ def test_fractions_are_of_the_upright_photo(folder, boxes):
 def test_labels_beside_the_images_of_each_part(tmp_path, boxes):
     """The layout train/images, train/labels, val/images, val/labels, with the same names in both."""
     from ms2a.datasets.formats import read_annotations
-    from tests.datasets.formats.conftest import Folder
+    from tests.tiny_annotations import Folder
 
     for part, number in (("train", 0), ("val", 1)):
         (tmp_path / part).mkdir()
@@ -55,7 +55,7 @@ def test_labels_beside_the_images_of_each_part(tmp_path, boxes):
 
 def test_an_empty_picture_does_not_take_the_label_of_another_part(tmp_path):
     from ms2a.datasets.formats import read_annotations
-    from tests.datasets.formats.conftest import Folder
+    from tests.tiny_annotations import Folder
 
     for part, label in (("train", "a"), ("val", "b")):
         (tmp_path / part).mkdir()
