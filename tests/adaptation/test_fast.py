@@ -41,18 +41,21 @@ def without_dropout(module):
 CASES = list(itertools.product(("feature", "memory"), (False, True), (False, True)))
 
 
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
 @pytest.mark.parametrize(("query", "zero_init", "normalise"), CASES)
 @pytest.mark.parametrize("index", [(0, 1, 0), (0, 0, 0), (1,)])
 @pytest.mark.parametrize("sizes", [((20, 40), (16, 40)), ((7, 23), (4, 10)), ((1, 2), (3, 5))])
-def test_both_forms_give_the_same_and_so_do_their_gradients(query, zero_init, normalise, index, sizes):
+def test_both_forms_give_the_same_and_so_do_their_gradients(query, zero_init, normalise, index, sizes, device):
     plain, fast = both(query=query, zero_init=zero_init, normalise=normalise)
     domains = len(set(index))
-    index = torch.tensor(index) if domains > 1 else torch.zeros(len(index), dtype=torch.long)
+    index = torch.tensor(index if domains > 1 else [0] * len(index), device=device)
     results, gradients = [], []
     feature = torch.randn(len(index), CHANNELS, *sizes[0], dtype=torch.float64)
     memory = torch.randn(domains, PROTOTYPES, *sizes[1], dtype=torch.float64)
+    feature, memory = feature.to(device), memory.to(device)
     direction = torch.randn_like(feature)
-    for module in (without_dropout(plain.double()), without_dropout(fast.double())):
+    plain, fast = (without_dropout(module.double().to(device)) for module in (plain, fast))
+    for module in (plain, fast):
         inputs = feature.clone().requires_grad_(), memory.clone().requires_grad_()
         known = inputs[1] if module is plain else module.remember(inputs[1])
         result = module(inputs[0], known, index)
