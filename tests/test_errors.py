@@ -1,13 +1,17 @@
 """What a command line makes of a mistake: one line and exit status 2; a bug stays a traceback."""
 
+import argparse
+import ast
+import importlib
 import os
+import re
 import sys
 
 import pytest
 from mmdet.datasets import build_dataset
 
 from ms2a.errors import UserError, as_options, run_main
-from tests.tiny import tool
+from tests.tiny import ROOT, tool
 
 
 def raising(error):
@@ -46,6 +50,32 @@ def test_a_mistake_is_one_line_and_exit_status_2(main, line, capsys):
 )
 def test_arguments_of_the_python_interface_become_options(message, expected):
     assert as_options(message) == expected
+
+
+def command_options():
+    """All options and positional arguments of all commands."""
+    words = set()
+    for path in (ROOT / "ms2a/cli").glob("[!_]*.py"):
+        module = importlib.import_module(f"ms2a.cli.{path.stem}")
+        if hasattr(module, "add_arguments"):
+            parser = argparse.ArgumentParser()
+            module.add_arguments(parser)
+            for action in parser._actions:
+                words |= set(action.option_strings) or {action.dest.upper()}
+    return words
+
+
+def test_every_argument_that_an_error_names_is_an_option_of_a_command():
+    named = {}
+    for path in (ROOT / "ms2a").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "UserError":
+                for text in (part.value for part in ast.walk(node) if isinstance(part, ast.Constant)):
+                    for name in re.findall(r"`(\w+)(?:=|`)", str(text)):
+                        named[name] = path.name
+    assert {"dim", "device", "cfg_options", "save_dir"} <= set(named)
+    options = command_options()
+    assert {name: where for name, where in named.items() if as_options(f"`{name}`") not in options} == {}
 
 
 def reading_a_damaged_file(argv):

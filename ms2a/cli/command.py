@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from ms2a.defaults import LAUNCHERS
+from ms2a.errors import DEBUG_OPTION, DEBUG_VARIABLE
 
 
 def run_command(module_name: str, argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -21,6 +22,7 @@ def run_command(module_name: str, argv: Sequence[str] | None = None, prog: str |
         prog=prog, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     module.add_arguments(parser)
+    add_debug(parser)
     module.run(parser.parse_args(argv))
 
 
@@ -38,6 +40,11 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Adds ``--device``."""
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one; not run on a GPU yet)")
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Lets ``--help`` tell of ``--debug``, which :func:`ms2a.errors.run_main` takes out of the arguments."""
+    parser.add_argument(DEBUG_OPTION, action="store_true", help=f"show a mistake's traceback, as {DEBUG_VARIABLE}=1")
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:

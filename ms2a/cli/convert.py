@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from ms2a.cli import cityscapes, kitti, release, sim10k, to_coco, voc_to_coco
-from ms2a.cli.command import run_command
+from ms2a.cli.command import add_debug, run_command
 
 CONVERSIONS = {
     "to_coco": to_coco,
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             name, help=summary, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         module.add_arguments(parser)
+        add_debug(parser)
 
 
 def run(args: argparse.Namespace) -> None:
