@@ -13,7 +13,7 @@ from mmdet.utils import get_root_logger
 from ms2a.config import load_config
 from ms2a.engine.hooks import ModeSwitchHook
 from ms2a.errors import UserError
-from ms2a.storage.extract import memory_pipeline
+from ms2a.storage.image_batches import memory_pipeline
 from tests.tiny import make_coco
 
 CONFIGS = Path(__file__).parents[1] / "configs"
