@@ -12,8 +12,10 @@ from pycocotools import mask
 from pycocotools.coco import COCO
 
 from ms2a.artefacts import read_json
-from ms2a.datasets.annotations import mend_annotations, read_coco
+from ms2a.datasets.annotations import read_coco
+from ms2a.datasets.check.sets import Options, check_set
 from ms2a.datasets.evaluation import OneLimitEval, limits_for
+from ms2a.datasets.findings import log_findings, refuse_errors
 from ms2a.errors import UserError
 
 FOUND = "found"
@@ -29,6 +31,7 @@ def analyse_errors(
     detections: str | os.PathLike,
     domain: str | None = None,
     classes: Sequence[str] | None = None,
+    img_root: str | os.PathLike | None = None,
 ) -> tuple[float, dict[str, float]]:
     """Takes each kind of error away, one at a time.
 
@@ -37,6 +40,7 @@ def analyse_errors(
         detections: COCO results of ``tools/test.py --out``.
         domain: whose detections count; needed if the results hold those of several test sets.
         classes: names of the detector's classes, if the annotations have others besides.
+        img_root: the test set's image folder; None: pictures are not looked at.
 
     Returns:
         mAP50 in percent, and for each of :data:`KINDS` the points it would gain; without misses where nothing is found.
@@ -46,7 +50,9 @@ def analyse_errors(
             other images, or a class is unknown.
     """
     truth = read_coco(ann_file)
-    mend_annotations(truth)
+    checked = check_set(truth, img_root, Options(classes=classes, needs_boxes=False), str(ann_file))
+    log_findings([finding for finding in checked.findings if finding.severity == "warning"], ann_file)
+    refuse_errors(checked.findings, ann_file)
     if classes is not None:
         truth = _restricted(truth, classes, ann_file)
     results = _of_domain(read_json(detections, "detections"), detections, domain)

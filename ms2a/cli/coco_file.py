@@ -36,13 +36,13 @@ def read_map(words: Sequence[str]) -> dict[str, str] | None:
 
 
 def checked_coco(
-    coco: dict[str, Any], images: str | Path, findings: Sequence["Finding"], name: str, **options: Any
+    coco: dict[str, Any], images: str | Path | None, findings: Sequence["Finding"], name: str, **options: Any
 ) -> dict[str, Any]:
     """Checks the dictionary against its pictures, prints what there is to say, and returns it mended.
 
     Args:
         coco: COCO dictionary.
-        images: folder that its file names start from.
+        images: folder that its file names start from; None: pictures are not looked at.
         findings: what the reader noticed.
         name: what to call the set.
         **options: of the check, see :class:`ms2a.datasets.check.sets.Options`.

@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ann_file", help="COCO annotations of a test set")
     parser.add_argument("detections", help="COCO json that tools/test.py --out wrote")
     parser.add_argument("--domain", help="whose detections count, if the file holds several domains'")
+    parser.add_argument("--images", help="image folder: the check looks at the pictures too (default: it does not)")
     parser.add_argument("--classes", nargs="+", help="the detector's classes; default: all that are annotated")
 
 
@@ -21,7 +22,7 @@ def run(args: argparse.Namespace) -> None:
     """Prints one line for each kind of error."""
     from ms2a.analysis.error_analysis import analyse_errors
 
-    whole, gains = analyse_errors(args.ann_file, args.detections, args.domain, args.classes)
+    whole, gains = analyse_errors(args.ann_file, args.detections, args.domain, args.classes, args.images)
     print(f"mAP50 {whole:.1f}")
     for kind, gain in gains.items():
         print(f"  without each {kind}: {gain:+.1f}")

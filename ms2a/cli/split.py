@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ms2a.cli.coco_file import checked_coco
 from ms2a.cli.command import run_command
 from ms2a.errors import seed
 
@@ -12,6 +13,7 @@ from ms2a.errors import seed
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
     parser.add_argument("annotations", help="COCO file of the annotated images to draw from")
+    parser.add_argument("--images", help="image folder: the check looks at the pictures too (default: it does not)")
     parser.add_argument("--counts", type=int, nargs="+", required=True, help="numbers of annotated images, e.g. 10 30")
     parser.add_argument("--classes", nargs="+", help="whose boxes make an image an annotated one; default: all classes")
     parser.add_argument("--seed", type=seed, default=0, help="another seed draws other images (default: 0)")
@@ -28,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
     coco = read_coco(args.annotations)
     classes = args.classes or [category["name"] for category in coco["categories"]]
     order_categories(coco, classes, args.annotations)  # refuses names that the file does not have
+    coco = checked_coco(coco, args.images, (), args.annotations, classes=classes, folder_option="--images")
     splits = nested_splits(coco, args.counts, args.seed, classes)
     name = args.name or f"{Path(args.annotations).stem}_seed{args.seed}"
     made_by = provenance(config=f"make_fewshot_split of {Path(args.annotations).name}", seed=args.seed)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ms2a.cli.coco_file import add_map, checked_coco, read_map, write_coco
 from ms2a.cli.command import run_command
-from ms2a.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +35,7 @@ def run(args: argparse.Namespace) -> None:
     """Writes the COCO file."""
     from ms2a.datasets.annotations import order_categories
     from ms2a.datasets.formats import read_annotations
+    from ms2a.datasets.formats.voc import read_list
 
     coco, findings, kind, first_pixel = read_annotations(
         args.annotations,
@@ -52,13 +52,6 @@ def run(args: argparse.Namespace) -> None:
     options = dict(classes=args.classes, boxes_of=args.boxes_of, folder_option="IMG_FOLDER", first_pixel=first_pixel)
     coco = checked_coco(coco, args.images, findings, name, **options)
     write_coco(coco, f"{kind} annotations of {Path(args.annotations).name}", args.out)
-
-
-def read_list(path: str) -> list[str]:
-    """The names that a list of VOC selects; only the first word of a line counts."""
-    if not Path(path).is_file():
-        raise UserError(f"list {path} does not exist; check the path")
-    return [line.split()[0] for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

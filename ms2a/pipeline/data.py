@@ -17,6 +17,7 @@ from ms2a.datasets.check.sets import CheckedSet, Options, check_folder, check_se
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.formats import read_annotations
 from ms2a.datasets.formats.detect import holds_annotations
+from ms2a.datasets.formats.voc import read_list
 from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, Adaptation, annotated_sets, set_paths
 
 if TYPE_CHECKING:
@@ -88,8 +89,9 @@ def name_of(key: str) -> str:
 
 
 def _check_entry(key: str, entry: "ImageSet", common: Options) -> CheckedSet:
+    listed = read_list(entry.list) if entry.list else None
     annotations = read_annotations(
-        entry.annotations, entry.images, common.classes, entry.format, entry.first_pixel, entry.class_map
+        entry.annotations, entry.images, common.classes, entry.format, entry.first_pixel, entry.class_map, listed
     )
     order_categories(annotations.coco, common.classes, entry.annotations)
     options = replace(

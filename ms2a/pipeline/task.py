@@ -75,6 +75,7 @@ class ImageSet(Section):
     format: Literal[FORMATS] | None = None
     first_pixel: Literal[0, 1] | None = None
     class_map: dict[Name, Name] | None = None
+    list: DataPath | None = None
     boxes_of: Literal["stored", "upright"] | None = None
     box_form: Literal["corners", "sizes"] | None = None
 

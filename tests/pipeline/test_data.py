@@ -199,3 +199,20 @@ class TestCommand:
             check([str(tmp_path / "a/annotations.json"), "--out", str(tmp_path / "out")])
         assert "pictures that do not exist" in capsys.readouterr().out
         assert (tmp_path / "out/data_report.json").exists()
+
+
+def test_a_listed_picture_without_xml_is_empty(task, load, tmp_path):  # row 12
+    (tmp_path / "xml/deep").mkdir(parents=True)
+    box = "<bndbox><xmin>0</xmin><ymin>0</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>"
+    for name in ("001", "003"):
+        content = f"<annotation><filename>{name}.png</filename><object><name>part</name>{box}</object></annotation>"
+        (tmp_path / f"xml/deep/{name}.xml").write_text(content)
+    (tmp_path / "train.txt").write_text("001\n002 1\n")
+    task["target"]["train"] |= dict(annotations="xml", list="train.txt")
+    options = load(task).configs[TARGET_TRAINING].target_train
+    coco = json.loads(open(options.ann_file).read())
+    assert [image["file_name"] for image in coco["images"]] == ["001.png", "002.png"]
+    assert [annotation["bbox"] for annotation in coco["annotations"]] == [[0, 0, 30, 20]]
+    told = "\n".join(load.told)
+    assert "VOC pixels counted from 0 (2 of 2 corners lie below 1 and 0 at 1)" in told
+    assert "pictures listed that have no XML file, taken for empty: 1 (002.png)" in told

@@ -1,5 +1,6 @@
 """Pascal VOC: one XML file a picture, ``<annotation>`` with ``<object>``s."""
 
+import os
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,6 +64,17 @@ def read_voc(
         builder.findings.note("pictures listed that have no XML file, taken for empty", picture.name)
     if listed is None:
         builder.left_out_pictures("pictures without an XML file left out", "list the empty ones (--list) to take them")
+
+
+def read_list(path: str | os.PathLike) -> list[str]:
+    """The names that a list as in ``ImageSets/Main`` selects; only the first word of a line counts.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"list {path} does not exist; check the path")
+    return [line.split()[0] for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def parse_xml(path: Path, root_name: str) -> ET.Element:
