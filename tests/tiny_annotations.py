@@ -45,3 +45,56 @@ def boxes_of(coco) -> list[tuple]:
     return [
         (pictures[a["image_id"]], names[a["category_id"]], tuple(a["bbox"]), a["iscrowd"]) for a in coco["annotations"]
     ]
+
+
+def write_as(kind: str, coco: dict, folder: Path) -> Path:
+    """Writes a COCO dictionary in another format, as its tools do; returns what a task names as annotations."""
+    folder.mkdir()
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    in_one_file = []
+    for image in coco["images"]:
+        boxes = [(names[a["category_id"]], *a["bbox"]) for a in coco["annotations"] if a["image_id"] == image["id"]]
+        size = image["width"], image["height"]
+        suffix, content = _one_picture(kind, image["file_name"], size, boxes, list(names.values()))
+        in_one_file.append(content)
+        if suffix:
+            (folder / f"{Path(image['file_name']).stem}{suffix}").write_text(content)
+    if kind == "yolo":
+        (folder / "data.yaml").write_text(json.dumps({"names": list(names.values())}))
+    if kind == "cvat":
+        (folder / "annotations.xml").write_text(f"<annotations>{''.join(in_one_file)}</annotations>")
+    return folder
+
+
+def _one_picture(kind, name, size, boxes, names) -> tuple[str, str]:
+    """Ending and content of a picture's file; no ending where all pictures share one file."""
+    corners = [(label, x, y, x + w, y + h) for label, x, y, w, h in boxes]
+    if kind == "yolo":
+        lines = (
+            f"{names.index(label)} {(x + w / 2) / size[0]} {(y + h / 2) / size[1]} {w / size[0]} {h / size[1]}"
+            for label, x, y, w, h in boxes
+        )
+        return ".txt", "\n".join(lines)
+    if kind == "kitti":
+        return ".txt", "\n".join(
+            f"{label} 0 0 0 {x1} {y1} {x2} {y2} 0 0 0 0 0 0 0" for label, x1, y1, x2, y2 in corners
+        )
+    if kind == "labelme":
+        shapes = [
+            {"label": label, "shape_type": "rectangle", "points": [[x2, y2], [x1, y1]]}
+            for label, x1, y1, x2, y2 in corners
+        ]
+        size = {"imageWidth": size[0], "imageHeight": size[1]}
+        return ".json", json.dumps({"imagePath": f"../{name}", "imageData": None, "shapes": shapes, **size})
+    if kind == "cvat":
+        shapes = (
+            f'<box label="{label}" xtl="{x1}" ytl="{y1}" xbr="{x2}" ybr="{y2}"/>' for label, x1, y1, x2, y2 in corners
+        )
+        return "", f'<image name="{name}" width="{size[0]}" height="{size[1]}">{"".join(shapes)}</image>'
+    shapes = (
+        f"<object><name>{label}</name><bndbox><xmin>{x1 + 1}</xmin><ymin>{y1 + 1}</ymin><xmax>{x2}</xmax>"
+        f"<ymax>{y2}</ymax></bndbox></object>"
+        for label, x1, y1, x2, y2 in corners
+    )
+    size = f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"
+    return ".xml", f"<annotation><filename>C:\\data\\{name}</filename>{size}{''.join(shapes)}</annotation>"

@@ -14,6 +14,7 @@ from ms2a.pipeline.data import check_task, prepare_files
 from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, steps_of, write_configs
 from ms2a.pipeline.task import adaptation_of, read_task
 from tests.tiny import make_coco
+from tests.tiny_annotations import boxes_of, write_as
 
 VOC = """<annotation><filename>{name}</filename><size><width>96</width><height>64</height><depth>3</depth></size>
 <object><name>part</name><bndbox><xmin>11</xmin><ymin>11</ymin><xmax>40</xmax><ymax>30</ymax></bndbox></object>
@@ -108,6 +109,22 @@ def test_voc_annotations_and_a_seeded_draw(task, load, tmp_path):
         assert [annotation["bbox"] for annotation in coco["annotations"]] == [[10, 10, 30, 20]] * 2
         drawn[seed] = [image["file_name"] for image in coco["images"]]
     assert drawn[0] != drawn[1]
+
+
+@pytest.mark.parametrize("kind", ["coco", "voc", "yolo", "labelme", "cvat", "kitti"])
+def test_annotations_of_any_format(task, load, tmp_path, kind):
+    coco = json.loads((tmp_path / "b" / "annotations.json").read_text())
+    if kind != "coco":
+        write_as(kind, coco, tmp_path / kind)
+        task["target"]["train"] |= {"annotations": kind, "format": kind}
+    options = load(task).configs[TARGET_TRAINING].target_train
+    prepared = json.loads(Path(options.ann_file).read_text())
+    for (name, label, box, crowd), drawn in zip(boxes_of(prepared), boxes_of(coco), strict=True):
+        assert (name, label, crowd) == (drawn[0], drawn[1], 0) and box == pytest.approx(drawn[2], abs=1e-3)
+    if kind == "voc":
+        task["target"]["train"]["first_pixel"] = 0
+        prepared = json.loads(Path(load(task).configs[TARGET_TRAINING].target_train.ann_file).read_text())
+        assert boxes_of(prepared)[0][2][0] == boxes_of(coco)[0][2][0] + 1
 
 
 def test_a_number_can_be_a_name(task, tmp_path, monkeypatch):
