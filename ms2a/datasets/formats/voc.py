@@ -12,6 +12,10 @@ from ms2a.datasets.formats.files import annotation_files
 from ms2a.datasets.formats.shapes import Box
 from ms2a.errors import UserError
 
+ONES_TO_A_ZERO = 4
+"""So many corners at 1 outweigh one below 1: files that count from 0 have both, those from 1 have one below by mistake
+only."""
+
 
 class _VocObject(NamedTuple):
     label: str
@@ -117,7 +121,7 @@ def _origin(roots: Sequence[ET.Element], boxes: Sequence[Box], first_pixel: int 
     remedy = ""
     if first_pixel is not None:
         origin, reason = first_pixel, "as asked"
-    elif below > ones:
+    elif below and below * ONES_TO_A_ZERO >= ones:
         origin, reason = 0, f"{below} of {len(corners)} corners lie below 1 and {ones} at 1"
     elif below == 0 and None not in tools:
         origin, reason = 0, f"{' and '.join(sorted(tools))} count from 0 though no corner lies below 1"

@@ -52,7 +52,8 @@ DATUMARO = "<source><database>Unknown</database><annotation>Unknown</annotation>
     [
         ([(0, 0, 10, 20), (5, 5, 9, 9)], "", None, 0, "2 of 4 corners lie below 1 and 0 at 1"),
         ([(1, 1, 10, 20), (5, 5, 9, 9)], "", None, 1, "2 of 4 corners lie at 1 and 0 below"),
-        ([(0, 1, 10, 20), (1, 5, 9, 9)], "", None, 1, "2 of 4 corners lie at 1 and 1 below"),
+        ([(0, 1, 10, 20), (1, 5, 9, 9)], "", None, 0, "1 of 4 corners lie below 1 and 2 at 1"),
+        ([(0, 1, 10, 20), (1, 1, 9, 9), (1, 1, 5, 5)], "", None, 1, "5 of 6 corners lie at 1 and 1 below"),
         ([(7, 8, 10, 20), (5, 5, 9, 9)], "", None, 1, "no corner lies at 0 or 1"),
         ([(7, 8, 10, 20), (5, 5, 9, 9)], "", 0, 0, "as asked"),
         ([(0, 0, 10, 20), (5, 5, 9, 9)], "", 1, 1, "as asked"),
