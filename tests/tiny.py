@@ -264,7 +264,7 @@ def make_checkpoint(path: Path, config: Path, classes: Sequence[str] = ("part",)
     return path
 
 
-def calibrate(checkpoint, config):
+def calibrate(checkpoint: Path, config: Path, domain: str = "night") -> None:
     """Fills a memory and brings maps, logits and box sizes to the ranges that training brings them to."""
     content = torch.load(checkpoint, weights_only=True)
     torch.manual_seed(1)
@@ -278,6 +278,6 @@ def calibrate(checkpoint, config):
     for module in model.train().modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None  # the plain mean over batches
-    with torch.no_grad(), model._reading([dict(domain="night")] * 4):
+    with torch.no_grad(), model._reading([dict(domain=domain)] * 4):
         model.bbox_head(model.extract_feat(torch.rand(4, 3, 128, 160) * 255))
     torch.save({**content, "state_dict": model.state_dict()}, checkpoint)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -187,11 +188,15 @@ def test_the_result(folder, detector):
 
 
 def test_detections_for_supervision(detector, monkeypatch):
-    """With a stand-in of the one class that is used; docs/python_api.md names the version that was tried."""
+    """With a stand-in of the one class that is used, and with the library where that is installed."""
     result = detector(picture(2), score_thr=0)
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(UserError, match="supervision is not installed; run: pip install supervision"):
         result.to_supervision()
+    monkeypatch.setitem(sys.modules, "supervision", SimpleNamespace(Detections=dict))
+    given = result.to_supervision()
+    assert given["xyxy"].shape == (5, 4) and given["confidence"].dtype == np.float32 and given["class_id"].shape == (5,)
+    assert given["data"]["class_name"].tolist() == result.names
     monkeypatch.delitem(sys.modules, "supervision")
     supervision = pytest.importorskip("supervision")
     found = result.to_supervision()

@@ -13,7 +13,7 @@ from ms2a.cli import COMMANDS, dispatch
 from ms2a.cli import pipeline as pipeline_command
 from ms2a.config import CONFIGS, load_config
 from ms2a.errors import UserError
-from tests.tiny import ROOT, make_coco, tool
+from tests.tiny import ROOT, make_coco, tool, make_task
 
 FRONTS = sorted(
     [ROOT / "extract_fea_fewshot.py", ROOT / "knn_cuda.py", *(ROOT / "tools").rglob("*.py")], key=lambda path: path.name
@@ -148,20 +148,6 @@ def test_importing_the_package_registers_only_where_mmdet_is_there():
     assert "module 'ms2a' has no attribute 'Detektor'" in done.stderr
 
 
-TASK = """
-name: tiny
-classes: [part]
-image_size: [64, 96]
-source: {domain: line_a, train: {annotations: a/annotations.json, images: a/images}}
-target:
-  domain: line_b
-  train: {annotations: b/annotations.json, images: b/images}
-  unlabelled: b/images
-  test: {annotations: b/annotations.json, images: b/images}
-epochs: {base: 6, source_training: 4, target_training: 5}
-"""
-
-
 @pytest.mark.slow
 def test_a_wheel_works_without_the_source_tree(tmp_path):
     """Built, installed beside nothing else, and run from another folder: configs, data, both stages, the detector."""
@@ -193,12 +179,10 @@ def test_a_wheel_works_without_the_source_tree(tmp_path):
     sizes = ["--train", 4, "--val", 2, "--pool", 4, "--unlabelled", 3, "--test", 2, "--shots", 1, "--split-seeds", 1]
     ms2a("render", *sizes)
     assert (elsewhere / "data" / "indus_synth" / "s" / "train.json").exists()
-    for name in ("a", "b"):
-        make_coco(elsewhere / name, n_images=6, seed=len(name))
-    (elsewhere / "task.yaml").write_text(TASK)
+    make_task(elsewhere, name="my_factory", epochs=dict(base=6, source_training=4, target_training=5))
     ms2a("pipeline", "task.yaml", "--device", "cpu", "--cfg-options", "num_prototypes=4")
-    work = elsewhere / "work_dirs" / "tiny"
-    assert (work / "summary.json").exists() and len(list((work / "drawn").rglob("*.png"))) == 6
+    work = elsewhere / "work_dirs" / "my_factory"
+    assert (work / "summary.json").exists() and len(list((work / "drawn").rglob("*.png"))) == 8
     code = "import ms2a; d = ms2a.Detector(*'{0}/configs/target_training.py {0}/target_training/latest.pth'.split()); "
     code += "print(ms2a.__file__, d('b/images/001.png', score_thr=0).domain)"
     done = python("-c", code.format(work), cwd=elsewhere, PYTHONPATH=str(site))
