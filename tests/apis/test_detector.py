@@ -273,8 +273,17 @@ print([[[round(float(value), 2) for value in row] for row in rows] for rows in b
 """
 
 
-@pytest.mark.parametrize("first", ["mmdet", "ms2a"])
-@pytest.mark.parametrize("kind", ["references", "settled", "settled by an earlier version"])
+SLOW = pytest.mark.slow  # a process each, which imports all
+FIRST_AND_KIND = [
+    ("mmdet", "references"),
+    pytest.param("ms2a", "references", marks=SLOW),
+    pytest.param("mmdet", "settled", marks=SLOW),
+    pytest.param("ms2a", "settled", marks=SLOW),
+    pytest.param("mmdet", "settled by an earlier version", marks=SLOW),
+]
+
+
+@pytest.mark.parametrize(("first", "kind"), FIRST_AND_KIND)
 def test_mmdets_own_functions_take_a_recipe_and_a_settled_config(folder, tmp_path, detector, first, kind):
     path = tmp_path / "config.py"
     text = (folder / "config.py").read_text()
