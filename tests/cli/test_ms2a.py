@@ -13,7 +13,7 @@ from ms2a.cli import COMMANDS, dispatch
 from ms2a.cli import pipeline as pipeline_command
 from ms2a.config import CONFIGS, load_config
 from ms2a.errors import UserError
-from tests.tiny import ROOT, make_coco, tool, make_task
+from tests.tiny import ROOT, make_coco, make_task, tool
 
 FRONTS = sorted(
     [ROOT / "extract_fea_fewshot.py", ROOT / "knn_cuda.py", *(ROOT / "tools").rglob("*.py")], key=lambda path: path.name
