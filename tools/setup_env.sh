@@ -22,8 +22,8 @@ mmcv=$(stated mmcv-full)
 torch=${TORCH:-${torches[0]}}
 case " ${torches[*]} " in *" $torch "*) ;; *) say "TORCH=$torch is none of those tested: ${torches[*]}" ;; esac
 
-files=(setup.py requirements.txt requirements/*.txt requirements/mmcv/* tools/setup_env.sh)
-stamp=$(cat "${files[@]}" 2>/dev/null | sha256sum | cut -c1-16)-$torch-${PYTHON:-}-${EXTRAS// /,}$compiled
+files=(setup.py requirements.txt requirements/*.txt requirements/mmcv/*.* tools/setup_env.sh)
+stamp=$(cat "${files[@]}" | sha256sum | cut -c1-16)-$torch-${PYTHON:-}-${EXTRAS// /,}$compiled
 if [ -f "$VENV/.ms2a-ready" ] && [ "$(cat "$VENV/.ms2a-ready")" = "$stamp" ]; then exit 0; fi
 
 # Version and abilities of an interpreter; nothing for one that does not start, such as a version manager's placeholder.
