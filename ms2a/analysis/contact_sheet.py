@@ -14,7 +14,7 @@ from ms2a.datasets.load_picture import read_picture
 
 NUM_PICTURES, COLUMNS = 12, 4
 CELL_WH = (480, 360)
-CAPTION_HEIGHT = 24
+CAPTION_HEIGHT, GAP = 24, 4
 BACKGROUND = 255
 IGNORED = "(ignored)"
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -42,8 +42,8 @@ def contact_sheet(checked: CheckedSet, bit_depth: int | None = None) -> np.ndarr
             cells.append(_cell(picture, boxes.get(image["id"], ()), classes, image["file_name"]))
     if not cells:
         return None
-    cells += [np.full_like(cells[0], BACKGROUND)] * (-len(cells) % COLUMNS)
-    return np.vstack([np.hstack(cells[start : start + COLUMNS]) for start in range(0, len(cells), COLUMNS)])
+    cells += [np.full_like(cells[0][:1], BACKGROUND)] * (-len(cells) % COLUMNS)
+    return np.vstack([_row(cells[start : start + COLUMNS]) for start in range(0, len(cells), COLUMNS)])
 
 
 def write_contact_sheet(checked: CheckedSet, path: Path, bit_depth: int | None = None) -> None:
@@ -66,7 +66,7 @@ def _boxes_by_image(checked: CheckedSet) -> dict[Any, list[Mapping[str, Any]]]:
 
 
 def _cell(picture: np.ndarray, boxes: Sequence[Mapping[str, Any]], classes: Sequence[str], name: str) -> np.ndarray:
-    """One picture in a frame of fixed size, its name below."""
+    """One picture, at most as large as a cell, its name below."""
     width, height = CELL_WH
     scale = min(width / picture.shape[1], height / picture.shape[0])
     size = (max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1))
@@ -76,8 +76,16 @@ def _cell(picture: np.ndarray, boxes: Sequence[Mapping[str, Any]], classes: Sequ
         x, y, box_width, box_height = (value * scale for value in item["bbox"])
         drawn[classes.index(item["name"])].append([x, y, x + box_width, y + box_height, 1.0])
     arrays = [np.reshape(np.array(part, float), (-1, 5)) for part in drawn]
-    picture = draw_detections(picture, arrays, classes, with_scores=False)[: size[1], : size[0]]
-    cell = np.full((height + CAPTION_HEIGHT, width, 3), BACKGROUND, np.uint8)
+    picture = draw_detections(picture, arrays, classes, with_scores=False)
+    cell = np.full((size[1] + CAPTION_HEIGHT, width + GAP, 3), BACKGROUND, np.uint8)
     cell[: size[1], : size[0]] = picture
-    cv2.putText(cell, name[-60:], (4, height + CAPTION_HEIGHT - 8), FONT, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(cell, name[-60:], (4, size[1] + CAPTION_HEIGHT - 8), FONT, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
     return cell
+
+
+def _row(cells: Sequence[np.ndarray]) -> np.ndarray:
+    """Cells beside each other, as high as the highest."""
+    height = max(map(len, cells))
+    return np.hstack(
+        [np.pad(cell, ((0, height - len(cell)), (0, 0), (0, 0)), constant_values=BACKGROUND) for cell in cells]
+    )

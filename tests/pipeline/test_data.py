@@ -60,7 +60,7 @@ def test_each_set_is_told_in_a_line_and_drawn(task, load, tmp_path):
     report = json.loads((tmp_path / "work" / "data_report.json").read_text())
     assert [part["images"] for part in report["sets"]] == [4, 4, 4, 4]
     sheet = cv2.imread(str(tmp_path / "work" / "data_target_test.jpg"))
-    assert sheet.shape[1] == 4 * 480 and sheet.std() > 10
+    assert sheet.shape[1] == 4 * (480 + 4) and sheet.std() > 10
     before = (tmp_path / "work" / "data_target_test.jpg").stat().st_mtime_ns
     load(task)
     assert (tmp_path / "work" / "data_target_test.jpg").stat().st_mtime_ns == before

@@ -33,7 +33,7 @@ def check_network_size(data: Working) -> None:
     factor = SMALL / sides[len(sides) // 10]
     better = "[{}, {}]".format(*(math.ceil(side * factor / STEP) * STEP for side in size_hw))
     example = f"median of all {len(sides)}: {median(sides):.1f} px"
-    remedy = f"at image_size: {better} nine of ten would have {SMALL} px or more"
+    remedy = f"at image_size: {better} nine of ten would have {SMALL} px or more" if factor > 1 else ""
     if gone == len(sides):
         what = f"boxes whose shorter side is under {GONE} px at image_size {seen}, so that none is left"
         data.findings.add("error", what, example, remedy, gone)
