@@ -71,7 +71,9 @@ def run_tests(check: Check) -> None:
     rest = DEVICE_TESTS[:1] if check.tiny else DEVICE_TESTS
     for tests, marked in ((["tests/cli/test_gpu.py"], "slow or not slow"), (rest, "not slow")):
         with check.step(" ".join(tests)):
-            command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", marked, *tests]
+            command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", marked]
+            # Apart from those of other runs, which would be cleaned up.
+            command += ["--basetemp", str(check.folder / "pytest"), *tests]
             environment = os.environ | {"PYTHONPATH": os.pathsep.join(["", *sys.path])}
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
             print(done.stdout[-6000:], done.stderr[-2000:])
