@@ -160,7 +160,8 @@ class CocoBuilder:
         classes = self.classes or self.declared + sorted(set(names) - set(self.declared))
         if not any(names[name] for name in classes):
             raise UserError(
-                f"no object of the classes {classes} in {len(self._pictures)} picture(s); names found: {sorted(names)}"
+                f"no object of the classes {classes} in {len(self._pictures)} picture(s); names found: "
+                f"{sorted(names)}; a class map renames them"
             )
         for name in sorted(set(names) - set(classes)):
             self.findings.warn(f"objects called {name!r} left out, which is not among the classes", count=names[name])

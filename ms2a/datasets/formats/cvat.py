@@ -45,11 +45,16 @@ def read_cvat(source: Path, builder: CocoBuilder) -> None:
     (path,) = paths
     root = parse_xml(path, "annotations")
     builder.declared = list(dict.fromkeys(label.findtext("name", "") for label in root.iter("label")))
-    for element in root.iter("image"):
-        picture = _listed_picture(element, path, builder)
-        _add([_shape(child, child.get("label", ""), path, builder) for child in element], picture, builder)
-    if root.find("image") is None:
-        _read_tracks(root, path, builder)
+    try:
+        for element in root.iter("image"):
+            picture = _listed_picture(element, path, builder)
+            _add([_shape(child, child.get("label", ""), path, builder) for child in element], picture, builder)
+        if root.find("image") is None:
+            _read_tracks(root, path, builder)
+    except UserError:
+        raise
+    except ValueError as error:  # in a size, or the number of a frame
+        raise UserError(f"{path} is not as CVAT writes it ({error})") from None
     builder.left_out_pictures("pictures that the CVAT file does not list left out")
 
 

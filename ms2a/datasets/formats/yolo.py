@@ -56,7 +56,7 @@ def read_yolo(source: Path, builder: CocoBuilder) -> None:
 def _read_line(words: list[str], where: str, picture: Picture, names: dict[int, str], builder: CocoBuilder) -> None:
     try:
         number, values = int(float(words[0])), [float(word) for word in words[1:]]
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UserError(f"{where}: {' '.join(words)!r} is not a class number and coordinates") from None
     if len(values) == 5:  # detectors write a score behind the box
         builder.findings.note("sixth numbers of lines, as of a score, passed over", where)

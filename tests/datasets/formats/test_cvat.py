@@ -147,6 +147,7 @@ def test_pictures_of_other_names_are_taken_in_order(folder, boxes, counts):
         (image("a.jpg", '<polygon label="nut" points="1,2;3"/>'), "<polygon> is not complete"),
         (image("b.jpg", ""), "image b.jpg of .* is not in"),
         ("<track/>", "tracks of 0 tasks"),
+        (image("a.jpg", "", width="6 0"), "annotations.xml is not as CVAT writes it .*6 0"),
     ],
 )
 def test_mistakes_are_explained(folder, body, message):

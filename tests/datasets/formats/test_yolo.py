@@ -114,6 +114,7 @@ def test_pictures_that_share_a_label_file(folder, boxes, counts):
         ("0 0.5 0.5 0.5", "line 1: 3 coordinates"),
         ("0 0.1 0.1 0.5 0.1 0.5 0.5 0.1", "line 1: 7 coordinates"),
         ("nut 0.5 0.5 0.5 0.5", "is not a class number and coordinates"),
+        ("1e999 0.5 0.5 0.5 0.5", "is not a class number and coordinates"),
         ("0 30 20 30 20", "coordinate 30.0 is no fraction of the picture"),
         ("0 nan 0.5 0.5 0.5", "coordinate .* is no fraction of the picture"),
         ("2 0.5 0.5 0.5 0.5", "class number 2 has no name"),
