@@ -1,4 +1,4 @@
-"""Generated benchmark, source: base stage, from random weights."""
+"""Generated data set, source: base training, from random weights."""
 
 _base_ = [
     "../_base_/models/size_n.py",

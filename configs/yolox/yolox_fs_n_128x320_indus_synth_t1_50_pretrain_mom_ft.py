@@ -1,4 +1,4 @@
-"""Generated benchmark S to T1, stage II: target training with 50 annotated images."""
+"""Generated data set S to T1, Stage II: target training with 50 annotated images."""
 
 _base_ = [
     "../_base_/models/size_n.py",
@@ -24,7 +24,7 @@ eval_interval = 10
 num_annotated = 50
 source_train = dict(num_images=64, split_seed=0)
 memory_files = None  # the memory comes with the checkpoint
-nms = dict(type="nms", iou_threshold=0.6)  # as in the base stage, to compare with it
+nms = dict(type="nms", iou_threshold=0.6)  # as in the base training, to compare with it
 
 previous = "yolox_fs_n_128x320_indus_synth_t1_pretrain_mom"
 load_from = f"work_dirs/{previous}/latest.pth"

@@ -1,4 +1,4 @@
-"""Generated benchmark: the base detector trained on with all labels of T1, an upper mark."""
+"""Generated data set: the base detector trained on with all labels of T1, an upper mark."""
 
 _base_ = [
     "../_base_/models/size_n.py",
@@ -20,7 +20,7 @@ eval_interval = 8
 source_train = dict(domain="indus_synth_t1", ann_file="t1/pool.json", img_prefix="t1/images")
 load_from = "work_dirs/yolox_fs_n_128x320_indus_synth_base/latest.pth"
 
-# As in the base stage: one image at a time, moved and scaled a little.
+# As in the base training: one image at a time, moved and scaled a little.
 affine_scale = (0.75, 1.3)
 affine_border = (0, 0)
 load_image = dict(_delete_=True, type="LoadPicture", bit_depth="${bit_depth}")

@@ -1,4 +1,4 @@
-"""Generated benchmark S to T1, stage II: source training."""
+"""Generated data set S to T1, Stage II: source training."""
 
 _base_ = [
     "../_base_/models/size_n.py",
@@ -20,7 +20,7 @@ target_times = 8
 affine_scale = (0.5, 1.5)
 residual_lr_mult = 1.0
 eval_interval = 8
-nms = dict(type="nms", iou_threshold=0.6)  # as in the base stage, to compare with it
+nms = dict(type="nms", iou_threshold=0.6)  # as in the base training, to compare with it
 
 previous = "yolox_fs_n_128x320_indus_synth_base"
 load_from = f"work_dirs/{previous}/latest.pth"

@@ -1,4 +1,4 @@
-"""Your own data: base stage, from random weights."""
+"""Your own data: base training, from random weights."""
 
 _base_ = [
     "../_base_/models/size_n.py",

@@ -1,4 +1,4 @@
-"""Your own data, stage II: target training."""
+"""Your own data, Stage II: target training."""
 
 _base_ = [
     "../_base_/models/size_n.py",
@@ -23,7 +23,7 @@ residual_lr_mult = 0.2
 eval_interval = 10
 source_train = dict(num_images=64, split_seed=0)
 memory_files = None  # the memory comes with the checkpoint
-nms = dict(type="nms", iou_threshold=0.6)  # as in the base stage, to compare with it
+nms = dict(type="nms", iou_threshold=0.6)  # as in the base training, to compare with it
 
 previous = "yolox_fs_n_custom_pretrain_mom"
 load_from = f"work_dirs/{previous}/latest.pth"

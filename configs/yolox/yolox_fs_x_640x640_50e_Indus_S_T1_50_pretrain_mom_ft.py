@@ -1,4 +1,4 @@
-"""Industrial benchmark S to T1, stage II: target training with 50 annotated images."""
+"""Industrial data set S to T1, Stage II: target training with 50 annotated images."""
 
 _base_ = [
     "../_base_/models/size_x.py",

@@ -1,4 +1,4 @@
-"""Industrial benchmark S to T1, stage II: source training."""
+"""Industrial data set S to T1, Stage II: source training."""
 
 _base_ = [
     "../_base_/models/size_x.py",

@@ -1,4 +1,4 @@
-"""Industrial benchmark S to T2, stage II: target training with 30 annotated images."""
+"""Industrial data set S to T2, Stage II: target training with 30 annotated images."""
 
 _base_ = [
     "../_base_/models/size_x.py",

@@ -1,4 +1,4 @@
-"""The industrial source S: base stage."""
+"""The industrial source S: base training."""
 
 _base_ = [
     "../_base_/models/size_x.py",

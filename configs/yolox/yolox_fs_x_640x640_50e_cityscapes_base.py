@@ -1,4 +1,4 @@
-"""Cityscapes, eight classes: base stage."""
+"""Cityscapes, eight classes: base training."""
 
 _base_ = [
     "../_base_/models/size_x.py",

@@ -1,4 +1,4 @@
-"""Cityscapes to Foggy Cityscapes, stage II: target training."""
+"""Cityscapes to Foggy Cityscapes, Stage II: target training."""
 
 _base_ = [
     "../_base_/models/size_x.py",

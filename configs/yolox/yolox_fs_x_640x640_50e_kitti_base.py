@@ -1,4 +1,4 @@
-"""KITTI, cars: base stage."""
+"""KITTI, cars: base training."""
 
 _base_ = [
     "../_base_/models/size_x.py",

@@ -1,4 +1,4 @@
-"""KITTI to Cityscapes, stage II: source training."""
+"""KITTI to Cityscapes, Stage II: source training."""
 
 _base_ = [
     "../_base_/models/size_x.py",

@@ -1,4 +1,4 @@
-"""KITTI to Cityscapes, stage II: target training."""
+"""KITTI to Cityscapes, Stage II: target training."""
 
 _base_ = [
     "../_base_/models/size_x.py",

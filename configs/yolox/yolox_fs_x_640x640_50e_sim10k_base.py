@@ -1,4 +1,4 @@
-"""Sim10k, cars: base stage."""
+"""Sim10k, cars: base training."""
 
 _base_ = [
     "../_base_/models/size_x.py",

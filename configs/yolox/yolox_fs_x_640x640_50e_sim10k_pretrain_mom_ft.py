@@ -1,4 +1,4 @@
-"""Sim10k to Cityscapes, stage II: target training."""
+"""Sim10k to Cityscapes, Stage II: target training."""
 
 _base_ = [
     "../_base_/models/size_x.py",

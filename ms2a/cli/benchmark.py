@@ -1,4 +1,4 @@
-"""Compares adaptation methods over tasks, numbers of annotated images and seeds; see docs/benchmark.md.
+"""Compares adaptation methods over tasks, numbers of annotated images and seeds; see docs/results.md.
 
 --shots 10 --seeds 1 2 3: runs what is not done yet and adds one JSON line a run to the results file.
 --report: makes the tables and plots of a results file.

@@ -237,7 +237,7 @@ def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path):
 
 @pytest.mark.parametrize("name", ["results", "long"])
 def test_the_published_results_can_be_read(name):
-    assert len(read_results(ROOT / f"docs/benchmark/{name}.jsonl")) >= 30
+    assert len(read_results(ROOT / f"docs/results/{name}.jsonl")) >= 30
 
 
 def test_a_line_replaces_an_earlier_one_of_the_same_run(tmp_path):

@@ -46,7 +46,7 @@ test_sets = ["${target_test}", "${source_val}"]  # the target comes first
 
 unlabelled_images = dict(img="${data_roots.target}/unlabelled")
 # Stage I: the images it reads (a folder, or a COCO file and its image folder; labels are not used) and what it
-# writes with the detector of the base stage.
+# writes with the detector of the base training.
 memory_images = dict(
     source=dict(img="${data_roots.source}/train.json", img_root="${data_roots.source}/images"),
     target="${unlabelled_images}",

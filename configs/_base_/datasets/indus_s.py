@@ -1,6 +1,6 @@
-"""The source of the industrial benchmark and its two targets. Where the files come from: docs/data.md.
+"""The source of the industrial data set and its two targets. Where the files come from: docs/data.md.
 
-A file per target beside this one adds what stage II needs.
+A file per target beside this one adds what Stage II needs.
 """
 
 data_roots = dict(indus="data/indus")

@@ -1,6 +1,6 @@
-"""The source of the generated benchmark and its two targets.
+"""The source of the generated data set and its two targets.
 
-A file per target beside this one adds what stage II needs.
+A file per target beside this one adds what Stage II needs.
 """
 
 data_roots = dict(indus_synth="data/indus_synth")

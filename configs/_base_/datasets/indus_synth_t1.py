@@ -1,4 +1,4 @@
-"""Generated benchmark, S to T1, one class."""
+"""Generated data set, S to T1, one class."""
 
 _base_ = "./indus_synth_s.py"
 
@@ -21,7 +21,7 @@ test_sets = ["${t1_test}", "${source_val}"]  # the target comes first
 
 unlabelled_images = dict(img="${data_roots.indus_synth}/t1/unlabelled")
 # Stage I: the images it reads (a folder, or a COCO file and its image folder; labels are not used) and what it
-# writes with the detector of the base stage.
+# writes with the detector of the base training.
 memory_images = dict(
     indus_synth_s=dict(img="${data_roots.indus_synth}/s/train.json", img_root="${data_roots.indus_synth}/s/images"),
     indus_synth_t1="${unlabelled_images}",

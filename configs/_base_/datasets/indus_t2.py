@@ -1,4 +1,4 @@
-"""Industrial benchmark, S to T2, one class."""
+"""Industrial data set, S to T2, one class."""
 
 _base_ = "./indus_s.py"
 
@@ -19,7 +19,7 @@ target_train = dict(
 test_sets = ["${t2_test}", "${source_val}"]  # the target comes first
 
 # Stage I: the images it reads (a folder, or a COCO file and its image folder; labels are not used) and what it
-# writes with the detector of the base stage.
+# writes with the detector of the base training.
 memory_images = dict(
     indus_s=dict(img="${data_roots.indus}/S/annotations/train.json", img_root="${data_roots.indus}/S/images"),
     indus_t2=dict(img="${data_roots.indus}/T2/unlabelled"),

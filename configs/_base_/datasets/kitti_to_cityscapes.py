@@ -48,7 +48,7 @@ target_test = dict(
 test_sets = ["${target_test}", "${source_val}"]  # the target comes first
 
 # Stage I: the images it reads (a folder, or a COCO file and its image folder; labels are not used) and what it
-# writes with the detector of the base stage.
+# writes with the detector of the base training.
 memory_images = dict(
     kitti=dict(img="${data_roots.kitti}/annotations/train.json", img_root="${data_roots.kitti}/images"),
     cityscapes=dict(img="${data_roots.cityscapes}/leftImg8bit/train"),

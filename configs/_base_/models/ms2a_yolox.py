@@ -1,4 +1,4 @@
-"""The detector of stage II: the plain one with the memory of two domains before its head and a foreground branch."""
+"""The detector of Stage II: the plain one with the memory of two domains before its head and a foreground branch."""
 
 _base_ = "./yolox.py"
 

@@ -1,4 +1,4 @@
-"""The plain detector of the base stage, without memory. Its size comes from size_*.py, its input from input_*.py."""
+"""The plain detector of the base training, without memory. Its size comes from size_*.py, its input from input_*.py."""
 
 nms = dict(type="nms", iou_threshold=0.6)
 # mmdet's default "Swish" is the same function in two steps; in place it would first copy what the backward pass needs.

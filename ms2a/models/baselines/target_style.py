@@ -1,4 +1,4 @@
-"""Source images in the colours of the target: style transfer on images, a baseline of the benchmark."""
+"""Source images in the colours of the target: style transfer on images, a baseline of the comparison."""
 
 import os
 from collections.abc import Sequence
