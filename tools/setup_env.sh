@@ -137,5 +137,5 @@ install --no-deps -r requirements/style.txt
   uninstall opencv-python
   install --no-deps "opencv-python-headless==$opencv"
 }
-"$python" -c 'import ms2a; print("setup: ms2a", ms2a.__version__, "is ready")'
+"$python" -c 'import ms2a.plugin; print("setup: ms2a", ms2a.__version__, "is ready")'
 echo "$stamp" > "$VENV/.ms2a-ready"

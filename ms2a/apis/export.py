@@ -108,7 +108,7 @@ def import_extra(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        raise UserError(f"{name} is not installed; run: pip install -r requirements/export.txt") from None
+        raise UserError(f"{name} is not installed; run: pip install onnx onnxruntime") from None
 
 
 class RawOutputs(nn.Module):
