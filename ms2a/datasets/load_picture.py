@@ -1,6 +1,7 @@
 """Reading a picture as the network, and every drawing, is to see it: upright, three channels, 8 bits."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -12,6 +13,7 @@ from mmdet.datasets.pipelines import LoadImageFromFile, LoadImageFromWebcam
 from ms2a.datasets.readable import unreadable
 from ms2a.errors import UserError
 
+HIDDEN = 114  # what padding and Mosaic are filled with
 COLOUR = "color"
 DEEP_COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
 """OpenCV's flags for three channels of the bits that a file has; like mmcv's "color" it turns pictures by their tag."""
@@ -72,9 +74,28 @@ def read_picture(path: str | os.PathLike, bit_depth: int | None = None) -> np.nd
     return image if bit_depth is None else to_8_bits(image, bit_depth)
 
 
+def hide_ignored(image: np.ndarray, ann_info: Mapping[str, Any]) -> None:
+    """Covers regions to be ignored with the grey of padding, in place, except where an object's box is.
+
+    mmdet's YOLOX knows no region to leave out, and would be punished for what it finds there.
+
+    Args:
+        image: (H, W, 3) uint8.
+        ann_info: mmdet's ``bboxes`` and ``bboxes_ignore``, (N, 4) corners in pixels.
+    """
+    hidden = np.zeros(image.shape[:2], bool)
+    for boxes, hide in ((ann_info["bboxes_ignore"], True), (ann_info["bboxes"], False)):
+        outer = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1).astype(int)
+        for x1, y1, x2, y2 in np.maximum(outer, 0):
+            hidden[y1:y2, x1:x2] = hide
+    image[hidden] = HIDDEN
+
+
 @PIPELINES.register_module()
 class LoadPicture(LoadImageFromFile):
     """mmdet's ``LoadImageFromFile`` for pictures of 8 bits, and of 16 of which some are used.
+
+    In training, regions to be ignored are hidden, see :func:`hide_ignored`.
 
     Args:
         bit_depth: significant bits of 16-bit pictures, see :func:`to_8_bits`; None: all 16.
@@ -92,6 +113,8 @@ class LoadPicture(LoadImageFromFile):
         results = super().__call__(results)
         if self.bit_depth is not None:
             results["img"] = to_8_bits(results["img"], self.bit_depth)
+        if len(results.get("ann_info", {}).get("bboxes_ignore", ())):
+            hide_ignored(results["img"], results["ann_info"])
         return results
 
 

@@ -1,9 +1,12 @@
 """Pictures of 8 and 16 bits, read alike by transforms and drawings."""
 
+import json
+
 import cv2
 import mmcv
 import numpy as np
 import pytest
+from mmdet.datasets import build_dataset
 from mmdet.datasets.pipelines import LoadImageFromFile
 from PIL import Image
 
@@ -57,3 +60,27 @@ def test_mistakes_are_told():
             LoadPicture(bit_depth)
     with pytest.raises(UserError, match="float32, expected 8 or 16 bits"):
         to_8_bits(np.zeros(3, np.float32), 10)
+
+
+@pytest.mark.parametrize("flag", ["iscrowd", "ignore"])
+def test_a_region_to_be_ignored_is_hidden_in_training_only(tmp_path, flag):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((40, 60, 3), 200, np.uint8))
+    annotations = [dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 30, 20]) | {flag: 1}]
+    annotations.append(dict(id=2, image_id=1, category_id=1, bbox=[20, 10, 20, 20]))
+    images = [dict(id=1, file_name="a.png", width=60, height=40)]
+    coco = dict(images=images, annotations=annotations, categories=[dict(id=1, name="part")])
+    (tmp_path / "a.json").write_text(json.dumps(coco))
+    common = dict(type="DomainCocoDataset", ann_file=str(tmp_path / "a.json"), img_prefix=str(tmp_path))
+    common |= dict(classes=("part",), domain="d")
+    load = [dict(type="LoadPicture"), dict(type="LoadAnnotations", with_bbox=True)]
+    trained = build_dataset(dict(common, pipeline=load))[0]
+    hidden = trained["img"][..., 0] == 114
+    expected = np.zeros((40, 60), bool)
+    expected[:20, :30] = True
+    expected[10:, 20:40] = False
+    np.testing.assert_array_equal(hidden, expected)
+    np.testing.assert_array_equal(trained["gt_bboxes"], [[20, 10, 40, 30]])
+    test_set = build_dataset(dict(common, pipeline=load[:1], test_mode=True))
+    assert (test_set[0]["img"] == 200).all()
+    found = np.array([[20, 10, 40, 30, 0.9], [0, 0, 30, 20, 0.95]], np.float32)  # what lies in the region costs nothing
+    assert test_set.evaluate([[found]])["bbox_mAP"] == 1.0

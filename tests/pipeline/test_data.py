@@ -11,6 +11,7 @@ from mmdet.datasets import build_dataset
 
 from ms2a.cli.check import main as check
 from ms2a.errors import UserError
+from ms2a.pipeline.data import check_adaptation
 from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, data_inputs
 from ms2a.pipeline.task import adaptation_of, read_task
 from tests.tiny import make_coco
@@ -216,3 +217,16 @@ def test_a_listed_picture_without_xml_is_empty(task, load, tmp_path):  # row 12
     told = "\n".join(load.told)
     assert "VOC pixels counted from 0 (2 of 2 corners lie below 1 and 0 at 1)" in told
     assert "pictures listed that have no XML file, taken for empty: 1 (002.png)" in told
+
+
+def test_the_data_of_configs_are_checked_too(task, load, tmp_path):
+    adaptation = load(task)
+    report = check_adaptation(adaptation)
+    names = ["line_a train", "line_b train", "line_b test", "unlabelled pictures"]
+    assert [checked.name for checked in report.sets] == names and not report.told("error")
+    shutil.copy(tmp_path / "b_test/images/002.png", tmp_path / "a/images/003.png")
+    edit(tmp_path / "b/annotations.json", lambda coco: coco["images"][0].update(width=9))
+    with pytest.raises(
+        UserError, match=r"line_b train: pictures of another size.*line_b test that line_a train has too"
+    ):
+        check_adaptation(adaptation).refuse()
