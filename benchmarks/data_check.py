@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for path in paths:  # all in the file system's cache, for both sides
             path.read_bytes()
         first = seconds_of(lambda: check_set(coco, f"{folder}/images"))
-    X
+        decoding = seconds_of(lambda: decode(paths))
         second = seconds_of(lambda: check_set(coco, f"{folder}/images"))
     size = "x".join(map(str, args.size[::-1]))
     print(f"{args.pictures} JPEGs of {size}: decoding all {decoding:.2f} s")
