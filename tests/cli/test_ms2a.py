@@ -115,15 +115,16 @@ def test_configs_lists_by_words_and_copies_what_builds(tmp_path, capsys):
     dispatch(["configs", "T1", "30"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"in {CONFIGS}:" and len(lines) == 3
-    assert "yolox_fs_n_128x320_indus_synth_t1_30_pretrain_mom_ft.py  Generated benchmark" in lines[1]
+    name = "yolox/yolox_fs_n_128x320_indus_synth_t1_30_pretrain_mom_ft.py"
+    assert lines[1].startswith(f"  {name}  ") and lines[1].endswith("with 30 annotated images.")
     dispatch(["configs"])
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
     assert listed == [str(path.relative_to(CONFIGS)) for path in sorted(CONFIGS.glob("[!_]*/*.py"))]
     with pytest.raises(UserError, match="none of the .* configs in .* has nowhere in its path"):
         dispatch(["configs", "nowhere"])
     dispatch(["configs", "--copy", str(tmp_path / "mine")])
-    name = "yolox/yolox_fs_n_custom_base.py"
-    assert load_config(tmp_path / "mine" / name).model == load_config(CONFIGS / name).model
+    base = "yolox/yolox_fs_n_custom_base.py"
+    assert load_config(tmp_path / "mine" / base).model == load_config(CONFIGS / base).model
     with pytest.raises(UserError, match="--copy .*mine exists; name a new folder"):
         dispatch(["configs", "--copy", str(tmp_path / "mine")])
 
