@@ -27,7 +27,8 @@ def overlap(a, b, offset):
     width = max(ZERO, min(a[2], b[2]) - max(a[0], b[0]) + offset)
     height = max(ZERO, min(a[3], b[3]) - max(a[1], b[1]) + offset)
     areas = [(box[2] - box[0] + offset) * (box[3] - box[1] + offset) for box in (a, b)]
-    return width * height / (areas[0] + areas[1] - width * height)
+    with np.errstate(all="ignore"):
+        return width * height / (areas[0] + areas[1] - width * height)
 
 
 def reference_nms(bboxes, scores, iou_threshold, offset):
