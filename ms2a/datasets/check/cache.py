@@ -11,7 +11,7 @@ from typing import Any
 
 VARIABLE = "MS2A_CACHE"
 """Environment variable that names the folder of the cache; empty for none."""
-BLOCK = 1 << 20  # bytes
+BLOCK = 4096  # bytes
 
 
 def default_folder() -> Path | None:
@@ -24,7 +24,8 @@ def default_folder() -> Path | None:
 class PictureCache:
     """Facts about picture files, each of JSON's types; a file of another size or time has none.
 
-    A cache that can't be opened or written is done without: every fact is then found anew.
+    A cache that can't be opened, read or written is done without: every fact is then found anew. Several processes may
+    use one; what is new is written in one go at the end, so that none waits for another.
 
     Args:
         folder: where it lies; None: nowhere.
@@ -32,6 +33,7 @@ class PictureCache:
 
     def __init__(self, folder: Path | None) -> None:
         self._database: sqlite3.Connection | None = None
+        self._new: dict[tuple[str, str], tuple] = {}
         if folder is None:
             return
         with contextlib.suppress(OSError, sqlite3.Error):
@@ -46,8 +48,9 @@ class PictureCache:
 
     def __exit__(self, *_: object) -> None:
         if self._database is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._database.commit()
+            rows = [(*key, *row) for key, row in self._new.items()]
+            with contextlib.suppress(sqlite3.Error), self._database:
+                self._database.executemany("REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", rows)
             self._database.close()
 
     def fact(self, path: Path, kind: str, find: Callable[[Path], Any]) -> Any:
@@ -65,35 +68,44 @@ class PictureCache:
             state = path.stat()
         except (OSError, ValueError):
             return None
-        key = (os.path.abspath(path), kind)
-        row = self._query("SELECT size, time, fact FROM facts WHERE path = ? AND kind = ?", key)
-        if row and row[:2] == (state.st_size, state.st_mtime_ns):
+        key, stamp = (os.path.abspath(path), kind), (state.st_size, state.st_mtime_ns)
+        row = self._row(key)
+        if row and row[:2] == stamp:
             return json.loads(row[2])
         fact = find(path)
         if fact is not None:
-            self._query("REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", (*key, *_stamp(state), json.dumps(fact)))
+            self._new[key] = (*stamp, json.dumps(fact))
         return fact
 
-    def _query(self, statement: str, values: tuple) -> tuple | None:
-        if self._database is None:
-            return None
+    def _row(self, key: tuple[str, str]) -> tuple | None:
+        if key in self._new:
+            return self._new[key]
         try:
-            return self._database.execute(statement, values).fetchone()
+            query = "SELECT size, time, fact FROM facts WHERE path = ? AND kind = ?"
+            return self._database.execute(query, key).fetchone() if self._database else None
         except sqlite3.Error:
+            self._database = None
             return None
-
-
-def _stamp(state: os.stat_result) -> tuple[int, int]:
-    return state.st_size, state.st_mtime_ns
 
 
 def digest(path: Path) -> str | None:
     """A fingerprint of a file's bytes; None where it can't be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+    except OSError:
+        return None
+
+
+def partial_digest(path: Path) -> str | None:
+    """A fingerprint of a block at the start, in the middle and at the end of a file; None where it can't be read."""
     found = hashlib.blake2b(digest_size=16)
     try:
         with open(path, "rb") as file:
-            while block := file.read(BLOCK):
-                found.update(block)
+            size = os.fstat(file.fileno()).st_size
+            for start in (0, size // 2, max(size - BLOCK, 0)):
+                file.seek(start)
+                found.update(file.read(BLOCK))
     except OSError:
         return None
     return found.hexdigest()

@@ -1,13 +1,13 @@
 """Finds the files of a set, reads their headers, and tells equal files."""
 
-import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from ms2a.datasets.check.cache import PictureCache, digest
+from ms2a.datasets.check.cache import PictureCache, digest, partial_digest
 from ms2a.datasets.check.headers import Header, read_header
 from ms2a.datasets.check.working import Working
 from ms2a.errors import UserError
@@ -74,21 +74,31 @@ def _tell_missing(data: Working, names: list[str], what: str, remedy: str) -> No
 def equal_files(paths: Iterable[Path], cache: PictureCache) -> list[list[Path]]:
     """Groups of files with the same bytes, each of two paths or more, in the order given.
 
-    Only files of the same size are read.
+    Only files of the same size and with the same three blocks are read whole.
     """
-    by_size = defaultdict(list)
-    for path in dict.fromkeys(paths):
-        try:
-            by_size[os.stat(path).st_size].append(path)
-        except (OSError, ValueError):
-            continue
+    groups = [list(dict.fromkeys(paths))]
+    for content in (
+        _size,
+        lambda path: cache.fact(path, "blocks", partial_digest),
+        lambda path: cache.fact(path, "digest", digest),
+    ):
+        groups = [part for group in groups for part in _divided(group, content)]
+    return groups
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return None
+
+
+def _divided(paths: list[Path], content: Callable[[Path], Any]) -> list[list[Path]]:
+    """The paths by their content, as far as several have the same; those without any are left out."""
     groups = defaultdict(list)
-    for size, same_size in by_size.items():
-        for path in same_size if len(same_size) > 1 else ():
-            content = cache.fact(path, "digest", digest)
-            if content:
-                groups[size, content].append(path)
-    return [group for group in groups.values() if len(group) > 1]
+    for path in paths:
+        groups[content(path)].append(path)
+    return [group for key, group in groups.items() if key is not None and len(group) > 1]
 
 
 def check_copies(data: Working, cache: PictureCache) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 from ms2a.datasets.check.working import Working
 
 YES = {"true", "yes", "y", "on"}
+IGNORE_FLAGS = ("ignore", "iscrowd", "is_crowd", "crowd", "difficult")
+"""Names of flags and attributes of an object that make it a region to ignore."""
 NO = {"", "false", "no", "n", "off", "none", "null", "unspecified", "unknown"}
 
 
@@ -25,26 +27,26 @@ def read_flag(value: Any) -> bool | None:
         number = float(text)
     except ValueError:
         return None
-    return None if math.isnan(number) else number != 0
+    return None if math.isnan(number) else number > 0
 
 
 def check_flags(data: Working) -> None:
-    """Makes ``iscrowd`` 0 or 1, and of ``ignore`` the same: what the evaluation neither counts nor punishes."""
+    """Makes ``iscrowd`` 0 or 1: whether one of :data:`IGNORE_FLAGS` is set, beside the box or among its attributes."""
     for annotation in data.coco["annotations"]:
-        if not {"iscrowd", "ignore"} & set(annotation):
+        attributes = annotation.get("attributes")
+        stated = {**(attributes if isinstance(attributes, dict) else {}), **annotation}
+        flags = {key: read_flag(stated[key]) for key in IGNORE_FLAGS if key in stated}
+        if not flags:
             continue
-        flags = []
-        for key in ("iscrowd", "ignore"):
-            flag = read_flag(annotation.get(key))
-            if flag is None:
-                what = f"values of '{key}' that are neither yes nor no, taken for no"
-                data.findings.warn(what, repr(annotation[key]), "write 0 or 1")
-            flags.append(bool(flag))
-        if flags[1]:
-            data.findings.note("boxes with 'ignore', regions that are neither counted nor punished, like crowds")
-        changed = annotation.pop("ignore", None) is not None or annotation.get("iscrowd") != int(any(flags))
-        annotation["iscrowd"] = int(any(flags))
-        data.changed |= changed
+        for key in (key for key, flag in flags.items() if flag is None):
+            what = f"values of '{key}' that are neither yes nor no, taken for no"
+            data.findings.warn(what, repr(stated[key]), "write 0 or 1")
+        ignored = int(any(flags.values()))
+        if ignored and not flags.get("iscrowd"):
+            data.findings.note("boxes with 'ignore', 'difficult' or the like: neither counted nor punished")
+        # mmdet passes over a box with 'ignore', and pycocotools knows only 'iscrowd'.
+        data.changed |= annotation.pop("ignore", None) is not None or annotation.get("iscrowd") != ignored
+        annotation["iscrowd"] = ignored
 
 
 def check_ignored(data: Working) -> None:

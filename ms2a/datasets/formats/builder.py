@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ms2a.datasets.boxes import as_xywh
-from ms2a.datasets.check.flags import read_flag
+from ms2a.datasets.check.flags import IGNORE_FLAGS, read_flag
 from ms2a.datasets.findings import Findings
 from ms2a.datasets.formats.shapes import Box, box_of_rotated_box
 from ms2a.datasets.pictures import Pictures
@@ -16,9 +16,6 @@ from ms2a.errors import UserError
 
 IGNORE = "ignore"
 """What a class map gives for names whose boxes are regions to ignore: neither counted nor punished."""
-
-IGNORE_FLAGS = ("ignore", "iscrowd", "is_crowd", "crowd", "difficult")
-"""Names of flags and attributes of an object that make it a region to ignore."""
 
 
 class Picture(NamedTuple):

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ms2a.datasets.check.cache import PictureCache
+from ms2a.datasets.check.files import equal_files
 from ms2a.datasets.check.sets import Options, check_folder, check_set
 
 
@@ -427,3 +429,33 @@ def test_nothing_is_read_twice(folder, monkeypatch):
     monkeypatch.undo()
     write_picture(folder / "1.png", (60, 40))
     assert check_set(coco, folder).has("error")
+
+
+@pytest.mark.parametrize("name", ["difficult", "is_crowd", "ignore"])
+def test_flags_among_attributes_count(folder, name):
+    coco = coco_of(BOX, BOX)
+    coco["annotations"][0]["attributes"] = {name: "true"}
+    checked = check_set(coco, folder)
+    assert (checked.crowd, checked.boxes) == (1, {"part": 1})
+
+
+def test_files_that_are_equal_in_part_are_told_apart(tmp_path):
+    content = bytes(50_000)
+    for name, position in (("a", 0), ("b", 20_000), ("c", 49_999), ("d", 0)):
+        (tmp_path / name).write_bytes(content[:position] + b"x" + content[position + 1 :])
+    paths = [tmp_path / name for name in "abcd"]
+    with PictureCache(tmp_path) as cache:
+        assert equal_files([*paths, tmp_path / "none", paths[0]], cache) == [[paths[0], paths[3]]]
+
+
+def test_processes_share_the_cache_and_none_waits(tmp_path):
+    (tmp_path / "a").write_bytes(b"a")
+    with PictureCache(tmp_path) as one, PictureCache(tmp_path) as other:
+        assert one.fact(tmp_path / "a", "kind", lambda _: [1]) == [1]
+        assert other.fact(tmp_path / "a", "kind", lambda _: [2]) == [2]
+        assert one.fact(tmp_path / "a", "kind", lambda _: pytest.fail("found twice")) == [1]
+    with PictureCache(tmp_path) as cache:
+        assert cache.fact(tmp_path / "a", "kind", lambda _: pytest.fail("not kept")) == [1]
+    (tmp_path / "pictures.sqlite").write_bytes(b"no database at all, but as long as one has to be for its header" * 20)
+    with PictureCache(tmp_path) as cache:
+        assert cache.fact(tmp_path / "a", "kind", lambda _: [3]) == [3]
