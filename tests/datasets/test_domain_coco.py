@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 from mmdet.datasets import build_dataloader, build_dataset
+from PIL import Image
 
 from ms2a.datasets import DomainCocoDataset
 from ms2a.errors import UserError
@@ -279,3 +280,23 @@ def test_loading_processes_tell_each_unreadable_image_once(ann_file, tmp_path):
     told = (tmp_path / "log").read_text()
     assert told.count("001.png") == told.count("003.png") == 1
     assert "(2 so far)" in told
+
+
+@pytest.mark.parametrize("boxes_of", ["stored", "upright"])
+def test_boxes_of_a_turned_photo_fit_what_is_trained_on_and_tested(tmp_path, boxes_of):
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    pixels[10:30, 60:90] = 255
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif, quality=100)
+    box = [60, 10, 30, 20] if boxes_of == "stored" else [34, 60, 20, 30]
+    coco = dict(images=[dict(id=1, file_name="a.jpg", width=96, height=64)], categories=[dict(id=1, name="part")])
+    coco["annotations"] = [dict(id="a text", image_id=1, category_id=1, bbox=box)]
+    (tmp_path / "a.json").write_text(json.dumps(coco))
+    config = config_of(tmp_path / "a.json", classes=("part",), img_prefix=str(tmp_path))
+    trained = build_dataset(config)[0]
+    rows, columns = np.nonzero(trained["img"][..., 0] > 128)
+    white = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    np.testing.assert_array_equal(trained["gt_bboxes"], [white])
+    perfect = [[np.array([[*white, 0.9]], np.float32)]]
+    assert build_dataset(dict(config, test_mode=True, pipeline=TEST)).evaluate(perfect)["bbox_mAP"] == 1.0

@@ -18,7 +18,10 @@ def default_folder() -> Path | None:
     """The cache's folder: ``MS2A_CACHE``, else ``ms2a`` in the user's folder for caches."""
     if VARIABLE in os.environ:
         return Path(os.environ[VARIABLE]) if os.environ[VARIABLE] else None
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ms2a"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ms2a"
+    except RuntimeError:  # a user without a home
+        return None
 
 
 class PictureCache:
