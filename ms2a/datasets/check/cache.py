@@ -12,6 +12,7 @@ from typing import Any
 VARIABLE = "MS2A_CACHE"
 """Environment variable that names the folder of the cache; empty for none."""
 BLOCK = 4096  # bytes
+AT_ONCE = 500  # facts written in one go
 
 
 def default_folder() -> Path | None:
@@ -28,7 +29,7 @@ class PictureCache:
     """Facts about picture files, each of JSON's types; a file of another size or time has none.
 
     A cache that can't be opened, read or written is done without: every fact is then found anew. Several processes may
-    use one; what is new is written in one go at the end, so that none waits for another.
+    use one; what is new is written in short transactions, so that none waits for another.
 
     Args:
         folder: where it lies; None: nowhere.
@@ -50,11 +51,17 @@ class PictureCache:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._write()
+        if self._database is not None:
+            self._database.close()
+
+    def _write(self) -> None:
+        """Writes what is new in one short transaction."""
         if self._database is not None:
             rows = [(*key, *row) for key, row in self._new.items()]
             with contextlib.suppress(sqlite3.Error), self._database:
                 self._database.executemany("REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", rows)
-            self._database.close()
+        self._new.clear()
 
     def fact(self, path: Path, kind: str, find: Callable[[Path], Any]) -> Any:
         """What is known about a file, found out if need be.
@@ -78,6 +85,8 @@ class PictureCache:
         fact = find(path)
         if fact is not None:
             self._new[key] = (*stamp, json.dumps(fact))
+            if len(self._new) >= AT_ONCE:
+                self._write()
         return fact
 
     def _row(self, key: tuple[str, str]) -> tuple | None:
