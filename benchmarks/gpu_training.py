@@ -148,7 +148,9 @@ def compare_stage_1(check: Check, cfg: Config, checkpoint: Path, data: Path) -> 
     found = []
     for device, out in ((check.device, check.folder / "memory"), ("cpu", check.folder / "memory_cpu")):
         for domain, folder in images.items():
-            extract(cfg, checkpoint, folder, domain, out, ExtractOptions(device=device, max_samples=0))
+            # Uniform: keys that weigh norms would order the rows by rounding.
+            options = ExtractOptions(device=device, max_samples=0, sample_by="uniform")
+            extract(cfg, checkpoint, folder, domain, out, options)
         cluster_domains(out, list(images), PROTOTYPES, device=device)
         rows = read_features(out / "indus_synth_t1.pth")[0]
         found.append((rows, read_prototypes(out / "indus_synth_t1_cluster.pth")))

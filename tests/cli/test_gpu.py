@@ -125,9 +125,9 @@ def test_attention_runs_in_a_fused_kernel_forward_and_backward(batches, channels
     )
     found, expected = [], []
     for results, attend, where in ((expected, attention, "cpu"), (found, fast, DEVICE)):
-        inputs = [
-            each.to(where, dtype if attend is fast else torch.float32).requires_grad_() for each in (query, key, value)
-        ]
+        dtype_here = dtype if attend is fast else torch.float32
+        # Copies that nothing has happened to: only such keep their gradients.
+        inputs = [each.clone().to(where, dtype_here).requires_grad_() for each in (query, key, value)]
         if attend is attention:  # which wants equal batches
             given = [each.expand(max(batches), -1, -1) for each in inputs]
         else:

@@ -16,6 +16,7 @@ from mmcv.runner.optimizer import default_constructor
 from mmdet.core.hook.yolox_lrupdater_hook import YOLOXLrUpdaterHook
 from torch import nn
 
+import ms2a.plugin  # noqa: F401  applies the repairs
 from ms2a.engine import compat
 
 nms_module = importlib.import_module("mmcv.ops.nms")
