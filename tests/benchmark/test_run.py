@@ -189,7 +189,7 @@ def test_changed_annotations_are_noticed(tmp_path):
     task = make_task(tmp_path)
     run, results, said = Run(task, "joint", None, 1), tmp_path / "results.jsonl", []
     item = prepare_run(run, tmp_path / "work")
-    steps = [[path.read_bytes() for path in step.inputs] for step in item.own]
+    steps = [[path.read_bytes() for path in step.inputs if isinstance(path, Path)] for step in item.own]
     hashes = dict(config_sha256=item.config_sha256, annotations_sha256=item.annotations_sha256)
     _keep(dict(result_line("joint", 1, 50.0), **place(item), **hashes), results)
     run_benchmark([run], tmp_path / "work", results, say=lambda text, **_: said.append(text))
@@ -203,7 +203,7 @@ def test_changed_annotations_are_noticed(tmp_path):
     changed = prepare_run(run, tmp_path / "work")
     assert changed.annotations_sha256 != hashes["annotations_sha256"]
     for before, step in zip(steps, changed.own, strict=True):
-        assert before != [path.read_bytes() for path in step.inputs]
+        assert before != [path.read_bytes() for path in step.inputs if isinstance(path, Path)]
     with pytest.raises(StopIteration):
         run_benchmark([run], tmp_path, results, say=lambda text, **_: next(iter([])) if "0 of 1" in text else None)
 
