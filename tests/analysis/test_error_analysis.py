@@ -114,3 +114,13 @@ def test_the_command_prints_each_kind_and_knows_domains(files, capsys):
     assert lines[0].startswith("mAP50 ") and len(lines) == 5
     with pytest.raises(UserError, match="no detections of domain 'fog'"):
         run([*files, "--domain", "fog"])
+
+
+def test_every_object_of_a_full_picture_can_be_found(tmp_path):
+    objects = [item(1, [20 * (n % 20), 20 * (n // 20), 15, 15], id=n + 1, area=225, iscrowd=0) for n in range(300)]
+    truth = dict(images=[dict(id=1, file_name="a.png", width=400, height=400)], annotations=objects)
+    (tmp_path / "truth.json").write_text(json.dumps(truth | dict(categories=[dict(id=1, name="part")])))
+    found = [item(1, entry["bbox"], 0.9) for entry in objects]
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    whole, gains = analyse_errors(tmp_path / "truth.json", tmp_path / "found.json")
+    assert whole == pytest.approx(100) and set(gains.values()) == {0.0}

@@ -67,3 +67,25 @@ def test_voc_to_coco_of_missing_files(tmp_path, arguments):
     with pytest.raises(UserError, match="none do(es)? not exist"):
         main([*arguments[:2], tmp_path / "out.json", *arguments[2:]])
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_split_counts_pictures_and_not_entries(tmp_path, capsys):
+    ann_file = make_coco(tmp_path / "data", n_images=5)
+    coco = json.loads(ann_file.read_text())
+    # As tools write them that list a picture for each of its boxes.
+    images = {image["id"]: image for image in coco["images"]}
+    coco["images"] = []
+    for annotation in coco["annotations"]:
+        image = images[annotation["image_id"]] | dict(id=100 + annotation["id"])
+        annotation["image_id"] = image["id"]
+        coco["images"].append(image)
+    ann_file.write_text(json.dumps(coco))
+    arguments = [ann_file, "--counts", 4, "--out", tmp_path / "out", "--name", "t1"]
+    tool("tools/make_fewshot_split.py")([*arguments, "--images", tmp_path / "data" / "images"])
+    split = json.loads((tmp_path / "out" / "t1_4.json").read_text())
+    assert len({image["file_name"] for image in split["images"]}) == len(split["images"]) == 4
+    assert "picture entries merged" in capsys.readouterr().out
+    coco["images"][0]["width"] = 7
+    ann_file.write_text(json.dumps(coco))
+    with pytest.raises(UserError, match="pictures of another size than their annotations state"):
+        tool("tools/make_fewshot_split.py")([*arguments, "--images", tmp_path / "data" / "images"])
