@@ -30,20 +30,22 @@ def tool(path: str) -> Callable[[Sequence[str]], None]:
 def make_coco(
     folder: Path,
     n_images: int = 4,
-    size_hw: tuple[int, int] = (64, 96),
+    size_hw: tuple[int, int] | Sequence[tuple[int, int]] = (64, 96),
     classes: Sequence[str] = ("part",),
     seed: int = 0,
     max_boxes: int = 3,
 ) -> Path:
     """Writes ``folder/images/*.png`` and the box-only COCO file ``folder/annotations.json``; returns the latter.
 
-    Every image has one to ``max_boxes`` rectangles; classes take turns, each drawn in its own colour.
+    Every image has one to ``max_boxes`` rectangles; classes take turns, each drawn in its own colour. Several
+    sizes take turns too.
     """
     rng = np.random.default_rng(seed)
-    height, width = size_hw
+    sizes_hw = [size_hw] if isinstance(size_hw[0], int) else size_hw
     (folder / "images").mkdir(parents=True)
     images, annotations = [], []
     for image_id in range(1, n_images + 1):
+        height, width = sizes_hw[(image_id - 1) % len(sizes_hw)]
         picture = rng.integers(90, 130, (height, width, 3), dtype=np.uint8)
         name = f"{image_id:03d}.png"
         images.append(dict(id=image_id, file_name=name, height=height, width=width))
