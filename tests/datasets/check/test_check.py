@@ -147,6 +147,15 @@ class TestRotation:
         again = check_set(part, folder)
         assert boxes(again) == [[39, 5, 20, 20]] and not again.has("error") and not again.changed
 
+    def test_a_photo_upside_down_follows_the_others_and_needs_them_once_only(self, folder):
+        write_picture(folder / "0.jpg", orientation=3)
+        assert self.check(folder, [5, 5, 20, 20], size_wh=(96, 64)).has("error")
+        whole = self.check(folder, [5, 5, 20, 20], self.STORED_BOX, size_wh=(96, 64)).coco
+        assert whole["annotations"][0]["bbox"] == [71, 39, 20, 20]
+        part = {**whole, "images": whole["images"][:1], "annotations": whole["annotations"][:1]}
+        again = check_set(part, folder)
+        assert boxes(again) == [[71, 39, 20, 20]] and not again.has("error") and not again.changed
+
 
 @pytest.mark.parametrize("value", ["0", 0.0, "0.0", False, "False", None, "Unspecified"])
 def test_flags_are_read_by_value(folder, value):  # row 3
@@ -287,7 +296,7 @@ class TestNetworkSize:
 
     def check(self, tmp_path, *sides, size_hw=(320, 320)):
         write_picture(tmp_path / "0.jpg", (3000, 2000))
-        coco = coco_of(*[(100 * n, 50, side, side) for n, side in enumerate(sides)], size_wh=(3000, 2000))
+        coco = coco_of(*[(100 * n, 50, 2 * side, side) for n, side in enumerate(sides)], size_wh=(3000, 2000))
         coco["images"] = [dict(id=0, file_name="0.jpg", width=3000, height=2000)]
         for annotation in coco["annotations"]:
             annotation["image_id"] = 0
@@ -441,9 +450,9 @@ def test_flags_among_attributes_count(folder, name):
 
 def test_files_that_are_equal_in_part_are_told_apart(tmp_path):
     content = bytes(50_000)
-    for name, position in (("a", 0), ("b", 20_000), ("c", 49_999), ("d", 0)):
+    for name, position in (("a", 0), ("b", 20_000), ("c", 49_999), ("d", 0), ("e", 20_001)):
         (tmp_path / name).write_bytes(content[:position] + b"x" + content[position + 1 :])
-    paths = [tmp_path / name for name in "abcd"]
+    paths = [tmp_path / name for name in "abcde"]
     with PictureCache(tmp_path) as cache:
         assert equal_files([*paths, tmp_path / "none", paths[0]], cache) == [[paths[0], paths[3]]]
 
