@@ -14,6 +14,7 @@ from mmdet.apis import set_random_seed, train_detector
 from mmdet.models import build_detector
 from torch import nn
 
+import ms2a.plugin  # noqa: F401  mmdet's own loop needs the repairs of mmcv too
 from benchmarks.gpu_parts import Check
 from benchmarks.gpu_training import SCALES, TINY_MEMORY, cityscapes, log_rows
 from benchmarks.loader import CLASSES, make_coco, stock_dataset
