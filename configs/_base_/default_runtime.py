@@ -16,5 +16,5 @@ image_cache_mb = 1024
 
 load_from = None  # weights to start from; a stage-II leaf sets the checkpoint of its `previous` config
 workflow = [("train", 1)]
-fp16 = dict(loss_scale="dynamic")  # GPU only (not run on a GPU): training on the CPU drops it
+fp16 = dict(loss_scale="dynamic")  # GPU only: training on the CPU drops it
 freeze = False  # True: only the predictors, the residuals and the foreground branch train

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=seed, default=0, help="of the starting centroids; default %(default)s")
     parser.add_argument(
         "--device",
-        help="cpu, cuda, cuda:1, …; default: a GPU if there is one and faiss can use it; not run on a GPU yet",
+        help="cpu, cuda, cuda:1, …; default: a GPU if there is one and faiss can use it (not run on a GPU)",
     )
     add_launcher(parser)
 

@@ -39,7 +39,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Adds ``--device``."""
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one; not run on a GPU yet)")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:
