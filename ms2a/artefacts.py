@@ -16,8 +16,24 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ms2a.defaults import FILE_ENDINGS
 from ms2a.errors import UserError
 from ms2a.version import __version__
+
+
+def memory_names(domain: str, prototype: str) -> list[str]:
+    """What the memories of a domain are called, in files and in the memory bank.
+
+    Args:
+        domain: name of the domain.
+        prototype: what a prototype is: ``"map"``, ``"vector"``, ``"style"`` or ``"colour"``.
+
+    Raises:
+        UserError: ``prototype`` is none of these.
+    """
+    if prototype not in FILE_ENDINGS:
+        raise UserError(f"`prototype` is {prototype!r}, expected one of {', '.join(FILE_ENDINGS)}")
+    return [f"{domain}{ending}" for ending in FILE_ENDINGS[prototype]]
 
 
 def memory_file(folder: str | os.PathLike, name: str) -> str:

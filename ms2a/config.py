@@ -15,8 +15,7 @@ from mmcv import Config
 from mmcv.utils import import_modules_from_strings
 from mmdet.utils import compat_cfg, replace_cfg_vals
 
-from ms2a.artefacts import memory_file
-from ms2a.defaults import KINDS
+from ms2a.artefacts import memory_file, memory_names
 from ms2a.errors import UserError
 
 # The recipes: in an installed package inside it, in the source tree beside it.
@@ -111,11 +110,12 @@ def _name_memory_files(cfg: Config) -> None:
         return
     if isinstance(cfg.get("memory_files"), Mapping):
         domains = [cfg[key] for key in ("source_domain", "target_domain") if key in cfg]
-        names = [f"{domain}{kind}" for domain in domains for kind in KINDS[cfg.get("prototype", "map")]]
+        names = [name for domain in domains for name in memory_names(domain, cfg.get("prototype", "map"))]
         cfg.memory_files = {name: memory_file("${memory_dir}", name) for name in names} | cfg.memory_files
-    for kind in ("style", "colour"):
-        if f"{kind}_domain" in cfg and cfg.get(f"{kind}_file") is None:
-            cfg[f"{kind}_file"] = memory_file("${memory_dir}", f"${{{kind}_domain}}{KINDS[kind][0]}")
+    for prototype in ("style", "colour"):  # which augmentation reads, from one file
+        if f"{prototype}_domain" in cfg and cfg.get(f"{prototype}_file") is None:
+            (name,) = memory_names(f"${{{prototype}_domain}}", prototype)
+            cfg[f"{prototype}_file"] = memory_file("${memory_dir}", name)
 
 
 def size_options(image_size: Any, where: str) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 # How several processes were started.
 LAUNCHERS = ("none", "pytorch", "slurm")
-# What a prototype is → the endings of the files' names.
-KINDS = {"map": ("",), "vector": ("_foreground", "_background"), "style": ("_style",), "colour": ("_colour",)}
+# What a prototype is → what its files add to the name of the domain.
+FILE_ENDINGS = {"map": ("",), "vector": ("_foreground", "_background"), "style": ("_style",), "colour": ("_colour",)}
 # How channel maps are drawn: all alike, or by their norm.
 UNIFORM, NORM = "uniform", "norm"
 # Channel maps kept per level: enough for K = 100 prototypes of 256 rows each.

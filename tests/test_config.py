@@ -164,3 +164,11 @@ def test_memory_files_that_are_not_named_are_those_that_stage_one_writes(config)
     assert cfg.style_file == "memory/city_style_cluster.pth" and "colour_file" not in cfg
     cfg = load_config(config, {"memory_dir": "other", "style_file": "own.pth", "memory_files": None})
     assert (cfg.memory_files, cfg.style_file) == (None, "own.pth")
+
+
+def test_an_unknown_kind_of_prototype_is_told_with_the_known_ones(config):
+    config.write_text(
+        TEXT + 'memory_dir = "memory"\nmemory_files = dict()\nsource_domain = "city"\nprototype = "vectr"\n'
+    )
+    with pytest.raises(UserError, match="'vectr', expected one of map, vector, style, colour"):
+        load_config(config)

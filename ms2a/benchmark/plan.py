@@ -14,9 +14,8 @@ from typing import Any, Literal
 from mmcv import Config
 from pydantic import PositiveInt
 
-from ms2a.artefacts import memory_file, read_json, write_text
+from ms2a.artefacts import memory_file, memory_names, read_json, write_text
 from ms2a.config import CONFIGS, open_config, settle
-from ms2a.defaults import KINDS
 from ms2a.errors import UserError
 from ms2a.pipeline.runner import Step
 from ms2a.pipeline.stages import (
@@ -230,7 +229,8 @@ def _open_method(
     for kind, count in cfg.benchmark.get("memories", {}).items():
         folder = _memory_folder(adaptation, kind, count)
         if kind in ("style", "colour"):
-            cfg[f"{kind}_file"] = memory_file(folder, f"${{{kind}_domain}}{KINDS[kind][0]}")
+            (name,) = memory_names(f"${{{kind}_domain}}", kind)
+            cfg[f"{kind}_file"] = memory_file(folder, name)
             continue
         files = {name: memory_file(folder, name) for name in _memory_names(adaptation, kind)}
         if cfg.benchmark.get("swapped"):
@@ -245,7 +245,7 @@ def _memory_folder(adaptation: Adaptation, kind: str, count: int | str) -> Path:
 
 def _memory_names(adaptation: Adaptation, kind: str) -> list[str]:
     """What the memories of both domains are called in the memory bank and in files."""
-    return [f"{domain}{ending}" for domain in (adaptation.source, adaptation.target) for ending in KINDS[kind]]
+    return [name for domain in (adaptation.source, adaptation.target) for name in memory_names(domain, kind)]
 
 
 def _memory_steps(adaptation: Adaptation, kind: str, count: int) -> list[Step]:

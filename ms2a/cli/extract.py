@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from ms2a.cli.command import add_cfg_options, add_device, add_launcher, run_command
-from ms2a.defaults import KINDS, MAX_SAMPLES, NORM, SAVE_INTERVAL, UNIFORM
+from ms2a.defaults import FILE_ENDINGS, MAX_SAMPLES, NORM, SAVE_INTERVAL, UNIFORM
 from ms2a.errors import seed
 
 
@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=seed, default=0, help="of the sample; default %(default)s")
     parser.add_argument("--workers", type=int, default=2, help="threads that load images; default %(default)s")
     parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")
-    parser.add_argument("--prototype", choices=list(KINDS), default="map", help="what is sampled; default %(default)s")
+    parser.add_argument(
+        "--prototype", choices=list(FILE_ENDINGS), default="map", help="what is sampled; default %(default)s"
+    )
     parser.add_argument(
         "--sample-by",
         choices=(UNIFORM, NORM),

@@ -7,9 +7,8 @@ from typing import Any
 
 from mmcv import Config
 
-from ms2a.artefacts import memory_file, write_text
+from ms2a.artefacts import memory_file, memory_names, write_text
 from ms2a.config import open_config, settle
-from ms2a.defaults import KINDS
 from ms2a.errors import UserError
 from ms2a.pipeline.runner import ListedPictures, Step
 
@@ -208,7 +207,7 @@ def extract_step(adaptation: Adaptation, domain: str, prototype: str = "map") ->
         inputs.append(ListedPictures(Path(images["img"]), Path(images.get("img_root") or Path(images["img"]).parent)))
     if prototype != "map":
         command += ["--prototype", prototype]
-    outputs = [folder / f"{domain}{kind}.pth" for kind in KINDS[prototype]]
+    outputs = [folder / f"{name}.pth" for name in memory_names(domain, prototype)]
     name = f"extract_{domain}" if prototype == "map" else f"extract_{prototype}_{domain}"
     return _step(adaptation, name, command, outputs, inputs)
 

@@ -1,7 +1,8 @@
 """What Stage I looks at in an image, one class for each kind of prototype.
 
 Each takes a batch of images and returns what is offered to the samples: one :class:`Seen` for each file that will be
-written. A new kind is a class here, a line in :data:`LOOKS`, and the endings of its files in ``ms2a.defaults``.
+written. A new kind is a class here, a line in :data:`LOOKS`, and the endings of its files in
+``ms2a.defaults.FILE_ENDINGS``; what reads it in Stage II, the memory adapter or an augmentation, is told by the config.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from mmcv import Config
 from torch import Tensor, nn
 
-from ms2a.defaults import KINDS
+from ms2a.defaults import FILE_ENDINGS
 from ms2a.errors import UserError
 from ms2a.models import foreground_mask
 from ms2a.models.baselines.style import STYLE_LAYERS, channel_statistics
@@ -25,11 +26,11 @@ class Seen:
     """What the sample of one file is offered of a batch.
 
     Attributes:
-        maps: for each level (B, C, H, W); each of the B·C maps may become a row.
-        offered: for each level bool (B, C), which of them; None: all.
+        rows: for each level (B, R, h, w): R rows for k-means of each image, each h × w numbers.
+        offered: for each level bool (B, R), which of them; None: all.
     """
 
-    maps: Sequence[Tensor]
+    rows: Sequence[Tensor]
     offered: Sequence[Tensor] | None = None
 
 
@@ -45,7 +46,7 @@ class Maps:
         needs_detector: whether there must be a model.
     """
 
-    endings = KINDS["map"]
+    endings = FILE_ENDINGS["map"]
     needs_detector = True
 
     def __init__(self, model: nn.Module | None, dim: int | None = None) -> None:
@@ -79,7 +80,7 @@ class Maps:
 class Vectors(Maps):
     """The feature vectors of single locations, those inside a box that the detector finds apart from the others."""
 
-    endings = KINDS["vector"]
+    endings = FILE_ENDINGS["vector"]
 
     def __call__(self, images: Tensor) -> list[Seen]:
         """Each location's vector is a map of size C × 1: (B, H·W, C, 1) at each level."""
@@ -101,7 +102,7 @@ class Vectors(Maps):
 class Styles(Maps):
     """The channel statistics of each image, see :class:`ms2a.models.baselines.StyleMemory`."""
 
-    endings = KINDS["style"]
+    endings = FILE_ENDINGS["style"]
 
     def __call__(self, images: Tensor) -> list[Seen]:
         """For each style layer one map per image, (B, 1, 2, C): means and deviations of the channels."""
@@ -115,7 +116,7 @@ class Styles(Maps):
 class Colours(Maps):
     """The colour quantiles of each image as it is stored, see :class:`ms2a.datasets.MemoryColour`."""
 
-    endings = KINDS["colour"]
+    endings = FILE_ENDINGS["colour"]
     needs_detector = False
 
     @staticmethod

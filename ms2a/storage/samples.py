@@ -54,8 +54,8 @@ class DomainSample:
             skip_unreadable(path, self.strict)
         self.skipped += batch.unreadable
         for ending, item in zip(self.files, seen, strict=False):
-            levels = self.files[ending] = self.files[ending] or self._new_levels(len(item.maps))
-            for sample, maps, offered in zip(levels, item.maps, item.offered or [None] * len(levels), strict=True):
+            levels = self.files[ending] = self.files[ending] or self._new_levels(len(item.rows))
+            for sample, maps, offered in zip(levels, item.rows, item.offered or [None] * len(levels), strict=True):
                 sample.add(batch.names, maps, offered)
         self.num_batches += 1
 
