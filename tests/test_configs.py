@@ -142,10 +142,8 @@ def test_the_older_name_is_the_same_recipe():
 
 
 @pytest.mark.parametrize("name", LEAVES)
-def test_leaf_is_short_and_shallow(name):
-    path = CONFIGS / "yolox" / f"{name}.py"
-    assert len(path.read_text().splitlines()) <= 40
-    assert depth(path) <= 3
+def test_leaf_is_shallow(name):
+    assert depth(CONFIGS / "yolox" / f"{name}.py") <= 3
 
 
 def test_no_config_names_a_place_on_a_machine():

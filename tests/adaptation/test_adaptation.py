@@ -13,7 +13,8 @@ from ms2a.adaptation import (
     multi_head_attention,
     sine_position_code,
 )
-from ms2a.adaptation.attention import average_windows
+from ms2a.adaptation.attention import TokenMLP, average_windows
+from ms2a.adaptation.fast import FastMLP
 
 
 def test_position_code_matches_a_loop():
@@ -163,3 +164,26 @@ def test_unknown_query_and_heads_are_refused():
         EfficientAdaptation(16, 6, query="both")
     with pytest.raises(ValueError, match="multiple of num_heads=8"):
         EfficientAdaptation(20, 6)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_the_mlp_drops_a_tenth_of_what_is_hidden_and_of_what_it_returns(fast):
+    mlp = TokenMLP(64, hidden_channels=64).train()
+    torch.nn.init.dirac_(mlp.fc1.weight)  # the identity, so that what is dropped shows
+    torch.nn.init.dirac_(mlp.fc2.weight)
+    torch.nn.init.zeros_(mlp.fc1.bias)
+    torch.nn.init.zeros_(mlp.fc2.bias)
+    with torch.no_grad():
+        found = (FastMLP(mlp) if fast else mlp)(torch.ones(1, 2000, 64))
+    assert (found == 0).float().mean().item() == pytest.approx(1 - 0.9**2, abs=0.01)
+    torch.testing.assert_close(found[found > 0].unique(), torch.tensor([1 / 0.9**2]), atol=1e-4, rtol=0)
+
+
+def test_batch_norms_follow_their_batches_as_yolox_has_them(module):
+    for name in ("project_feature", "project_memory"):
+        project = getattr(module, name).train()
+        maps = torch.randn(4, project.conv.in_channels, 6, 6) + 1
+        means = project.conv(maps).mean((0, 2, 3))
+        project(maps)
+        torch.testing.assert_close(project.bn.running_mean, 0.03 * means)
+        assert project.bn.eps == 1e-3

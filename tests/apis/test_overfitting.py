@@ -7,6 +7,7 @@ the two classes exchanged, so that only the memory of its domain tells a detecto
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,7 +18,7 @@ from torchvision.ops import box_iou
 from ms2a import Detector
 from ms2a.apis.export import export_onnx
 from ms2a.apis.inference import infer
-from ms2a.apis.test import evaluate, test
+from ms2a.apis.test import draw, evaluate, test
 from ms2a.apis.train import train
 from ms2a.config import load_config
 from ms2a.datasets.boxes import as_xyxy
@@ -63,7 +64,8 @@ def learning_config(path, data, repeat, epochs, lr, memory=None, load_from=None)
 def learn(config, work_dir):
     cfg = load_config(config)
     checkpoint = train(cfg, work_dir=work_dir, device="cpu", validate=False)
-    return checkpoint, evaluate(test(cfg, checkpoint, device="cpu"))
+    tested = test(cfg, checkpoint, device="cpu")
+    return checkpoint, evaluate(tested), tested
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +89,19 @@ def test_a_base_detector_learns_four_pictures(base):
 def test_in_stage_two_only_the_memory_tells_the_domains_apart(stage_two):
     scores = stage_two[1]
     assert scores["day_bbox_mAP_50"] > 0.9 and scores["night_bbox_mAP_50"] > 0.9
+
+
+@pytest.mark.parametrize("run", ["base", "two"])
+def test_every_loss_is_positive_and_falls(folder, base, stage_two, run):
+    lines = [json.loads(line) for line in next((folder / run).glob("*.log.json")).read_text().splitlines()]
+    epochs = [line for line in lines if line.get("mode") == "train"]
+    names = {name for name in epochs[-1] if name.startswith("loss")}
+    assert names == {"loss", "loss_cls", "loss_bbox", "loss_obj", "loss_l1"} | (
+        {"loss_foreground"} if run == "two" else set()
+    )
+    for name in names:
+        values = [epoch[name] for epoch in epochs if name in epoch]  # the L1 loss is there in the later half only
+        assert min(values) > 0 and np.mean(values[-3:]) < 0.8 * values[0], name
 
 
 def objects(coco, image_id):
@@ -121,6 +136,21 @@ def test_the_detector_finds_each_object_in_its_picture(folder, stage_two, domain
         changed = np.flatnonzero((result.draw() != blank).any((0, 2))) / scale
         edges = result.boxes_xyxy[:, [0, 2]]
         assert abs(changed.min() - edges.min()) < 3  # lines and labels start at the leftmost box
+
+
+def test_what_a_test_writes_and_draws_lies_in_pixels_of_the_pictures(folder, stage_two, tmp_path):
+    checkpoint, _, tested = stage_two
+    draw(tested, tmp_path, score_thr=0.3)
+    detector = Detector(folder / "two.py", checkpoint, device="cpu")
+    for domain in ("day", "night"):
+        truth = COCO(str(folder / domain / "annotations.json"))
+        results = [item for item in tested.coco_results() if item["domain"] == domain]
+        found = truth.loadRes(sorted(results, key=lambda item: -item["score"]))
+        for image in truth.imgs.values():
+            assert_found(*objects(found, image["id"]), objects(truth, image["id"]))
+            drawn = cv2.imread(str(tmp_path / domain / image["file_name"]))
+            expected = detector(folder / domain / "images" / image["file_name"], domain).draw(score_thr=0.3)
+            assert drawn.shape == expected.shape and (drawn != expected).mean() < 0.01
 
 
 def test_what_is_written_lies_in_pixels_of_the_pictures(folder, stage_two, tmp_path):

@@ -152,3 +152,9 @@ def test_a_checkpoint_with_residuals_does_not_lose_them_silently():
 def test_banks_that_can_not_be_are_refused(options, message):
     with pytest.raises(UserError, match=message):
         _bank(**options)
+
+
+def test_residuals_start_as_normal_noise_of_a_thousandth():
+    bank = _bank(num_prototypes=100)
+    values = torch.cat([value.flatten() for value in bank.parameters()])
+    assert values.std().item() == pytest.approx(1e-3, rel=0.05) and abs(values.mean().item()) < 1e-4

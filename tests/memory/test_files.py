@@ -129,3 +129,12 @@ def test_paths_and_domain_names():
     for name in ("", "a b", "../a", "a.b", "ä", None, "a\n"):
         with pytest.raises(UserError, match="letters, digits"):
             check_domain_name(name)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shares_of_a_file_make_up_the_whole(tmp_path, count):
+    maps = _maps(5)
+    write_maps(tmp_path / "fog.pth", maps, {})
+    shares = [read_features(tmp_path / "fog.pth", (number, count))[0] for number in range(count)]
+    for level, expected in enumerate(maps):
+        assert torch.equal(torch.cat([share[level] for share in shares]), expected)

@@ -247,3 +247,15 @@ def test_alignment_reads_the_targets_memory_when_weights_are_initialised(tmp_pat
         torch.rand(2, 3, *INPUT_HW) * 255, metas("day", "night"), boxes, [torch.tensor([0])] * 2
     )
     assert losses["loss_mmd_memory"].item() > 0
+
+
+def test_the_foreground_loss_is_small_where_the_logits_are_the_mask():
+    model = build()
+    boxes = [torch.tensor([[10.0, 10.0, 90.0, 30.0]]), torch.tensor([[70.0, 40.0, 90.0, 60.0]])]
+    # Cells of 32 pixels: the first box covers the upper row, the second the lower right cell.
+    mask = torch.tensor([[[1.0, 1, 1], [0, 0, 0]], [[0, 0, 0], [0, 0, 1]]])[:, None]
+    losses = {}
+    for name, logits in dict(right=40 * mask - 20, wrong=20 - 40 * mask).items():
+        model.foreground.forward = lambda c5, logits=logits: logits
+        losses[name] = float(model.foreground.loss(None, boxes))
+    assert losses["right"] == pytest.approx(0, abs=5e-3) and losses["wrong"] == pytest.approx(2, rel=1e-2)  # weight 2

@@ -69,6 +69,8 @@ def test_converted_weights_compute_what_they_did(detector, released):
     converted = convert_release(released, DOMAINS)
     model = build(query="memory", filled=False).eval()
     load_state_dict(model, converted, strict=True)
+    for name, value in detector.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
     images = torch.rand(2, 3, *INPUT_HW, generator=torch.Generator().manual_seed(0)) * 255
     found = []
     for each in (detector, model):
