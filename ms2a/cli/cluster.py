@@ -13,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fea_root_path", required=True, help="folder of the NAME.pth files")
     parser.add_argument("--out_path", help="folder to write to; default: the same folder")
     parser.add_argument("--n_clusters", type=int, default=100, help="prototypes per level, K; default %(default)s")
-    parser.add_argument("--depart", required=True, nargs="+", metavar="NAME", help="names of the domains")
+    parser.add_argument(
+        "--depart", required=True, nargs="+", metavar="NAME", help="names of the files, which are those of the domains"
+    )
     parser.add_argument(
         "--n-iter", type=int, default=CLUSTER_ITERATIONS, help="iterations at most; default %(default)s"
     )

@@ -11,7 +11,9 @@ from ms2a.errors import seed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
-    parser.add_argument("--depart", required=True, metavar="NAME", help="name of the domain, and of the file written")
+    parser.add_argument(
+        "--depart", required=True, metavar="NAME", help="name of the domain, with which the files written begin"
+    )
     parser.add_argument("--img", required=True, help="folder of images (searched to any depth), or a COCO json")
     parser.add_argument("--img_root", help="folder that the names in the json start from; default: the json's folder")
     parser.add_argument("--config", required=True, help="config of the base detector")

@@ -238,5 +238,5 @@ def _check_epochs(adaptation: Adaptation, stage: str, task: Task) -> None:
         raise UserError(
             f"'epochs.{stage}' of task file {task.file}, or `cfg_options`, is {config.runner.max_epochs}, expected a "
             f"whole number of at least {shortest} ({config.lr_config.warmup_iters} to warm up, "
-            f"{config.lr_config.num_last_epochs} last ones without mixing)"
+            f"{config.lr_config.num_last_epochs} last ones without mixing, 1 between)"
         )

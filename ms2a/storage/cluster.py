@@ -51,9 +51,12 @@ def cluster_domains(
         print("faiss was installed without GPU support (see requirements/gpu.txt): clustering on the CPU")
     for domain in domains:  # all of them first, before minutes of work
         if not features_path(fea_root_path, domain).is_file():
+            others = sorted(path.stem for path in Path(fea_root_path).glob(f"{domain}_*.pth"))
+            others = [name for name in others if not name.endswith("_cluster")]
+            hint = f" (there is {', '.join(others)}, of another kind of prototype)" if others else ""
             raise UserError(
                 f"feature file {features_path(fea_root_path, domain)} does not exist; "
-                f"run extract_fea_fewshot.py --depart {domain} first, or check `fea_root_path`"
+                f"run extract_fea_fewshot.py --depart {domain} first, or check `fea_root_path`{hint}"
             )
     out_path = out_path or fea_root_path
     paths = [

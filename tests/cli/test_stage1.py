@@ -198,6 +198,13 @@ def test_mistakes_in_clustering_are_told_and_nothing_is_written(folder, features
     assert not (tmp_path / "out").exists()
 
 
+def test_features_of_another_kind_are_named_where_a_file_is_missing(tmp_path):
+    for name in ("fog_colour", "fog_colour_cluster", "foggy_style"):
+        (tmp_path / f"{name}.pth").touch()
+    with pytest.raises(UserError, match=r"\(there is fog_colour, of another kind of prototype\)"):
+        cluster(["--fea_root_path", tmp_path, "--depart", "fog"])
+
+
 def test_a_truncated_and_a_malicious_feature_file_are_refused(folder, features, tmp_path):
     whole = (folder / "all" / "night.pth").read_bytes()
     (tmp_path / "night.pth").write_bytes(whole[: len(whole) // 2])
