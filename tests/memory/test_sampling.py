@@ -227,3 +227,9 @@ def test_a_file_of_a_sample_is_no_larger_than_its_rows(tmp_path):
 def test_a_sample_that_no_machine_can_hold_is_refused():
     with pytest.raises(UserError, match="give a smaller `max_samples`"):
         ChannelMapSample(10**13, 0, 0).add(["1"], _maps(["1"]))
+
+
+def test_a_row_stands_for_itself_at_least():
+    rows = torch.zeros(2, 2, 2)
+    rows[0, 0, 0], rows[1, 1, 1] = 10, 1
+    assert row_weights(rows, 0.5).tolist() == [1, 2]  # the heavy row's chance to get in is no more than certain

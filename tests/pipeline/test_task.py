@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ms2a.cli import COMMANDS
+from ms2a.config import load_config
 from ms2a.errors import UserError
 from ms2a.pipeline.data import check_task, prepare_files
 from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, steps_of, write_configs
@@ -289,3 +290,22 @@ def test_reading_looks_at_no_data_and_preparing_writes_nothing_that_is_there(tas
     (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
     with pytest.raises(UserError, match="image folder .*nowhere does not exist"):
         check_task(read_task(tmp_path / "task.yaml"))
+
+
+def test_the_steps_take_the_runs_seed_and_device_and_each_domains_own_images(task, load, tmp_path):
+    task["target"]["unlabelled"] = "b_test/images"
+    adaptation = load(task, seed=7, device="cpu", cfg_options=dict(colour_prob=0.5, num_colours=3))
+    steps = {step.name: list(step.command) for step in steps_of(adaptation)}
+
+    def value(name, option):
+        return steps[name][steps[name].index(option) + 1]
+
+    random = [name for name in steps if not name.startswith(("test", "draw"))]
+    assert len(random) == 8 and {value(name, "--seed") for name in random} == {"7"}
+    assert {value(name, "--device") for name in steps} == {"cpu"}
+    extracted = {name: value(name, "--img") for name in steps if name.startswith("extract")}
+    source, target = str(tmp_path / "a" / "annotations.json"), str(tmp_path / "b_test" / "images")
+    assert extracted == {"extract_line_a": source, "extract_line_b": target, "extract_colour_line_b": target}
+    write_configs(adaptation)
+    tested = [load_config(adaptation.config_path(name)).data.test for name in ("source_only", TARGET_TRAINING)]
+    assert tested[0] == tested[1] and [part.domain for part in tested[0].datasets] == ["line_b", "line_a"]
