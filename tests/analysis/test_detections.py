@@ -46,3 +46,12 @@ def test_the_ground_truth_has_no_scores():
         picture[299:] = 90  # leaves the label
         ends.append(changed(picture)[:, 1].max())
     assert ends[0] > ends[1] > 200
+
+
+def test_in_a_small_picture_that_is_enlarged_boxes_are_enlarged_too():
+    image = np.zeros((48, 80, 3), np.uint8)
+    drawn = draw_detections(image, [np.float32([[30, 20, 60, 40, 0.9]])], ["part"], with_scores=False)
+    assert drawn.shape == (48 * 6, 80 * 6, 3)
+    rows, columns = (np.flatnonzero(drawn.any(axis=(axis, 2))) for axis in (1, 0))
+    assert abs(columns.min() - 30 * 6) <= 3 and abs(columns.max() - 60 * 6) <= 3
+    assert abs(rows.max() - 40 * 6) <= 3

@@ -313,3 +313,13 @@ def test_a_published_recipe_builds_by_mmdets_own_function():
 
     model = init_detector(str(CONFIGS / "yolox" / "yolox_fs_n_custom_pretrain_mom_ft.py"), device="cpu")
     assert model.domains and model.cfg.data.test.pipeline[0].type == "LoadPicture"
+
+
+def test_infer_draws_what_is_as_strong_as_asked(folder, detector, tmp_path):
+    result = detector(folder / "2.png", score_thr=0)
+    middle = float(result.scores[1])
+    cfg = load_config(folder / "config.py")
+    found = infer(cfg, folder / "weights.pth", tmp_path, img=folder / "2.png", score_thr=middle - 1e-5, device="cpu")
+    drawn, expected = cv2.imread(str(tmp_path / "2.png")), result.draw(score_thr=middle - 1e-5)
+    assert found.num_detections == (result.scores >= middle - 1e-5).sum() < len(result)
+    assert (drawn != expected).mean() < 0.001 < (drawn != result.draw()).mean()
