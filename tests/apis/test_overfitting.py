@@ -24,6 +24,8 @@ from ms2a.config import load_config
 from ms2a.datasets.boxes import as_xyxy
 from tests.tiny import make_coco, make_config, make_memory
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("nut", "bolt")
 SIZES_HW = [(128, 192), (150, 110), (100, 180), (140, 100)]
 # What is left of the tiny config's training pipeline.
@@ -70,7 +72,7 @@ def learn(config, work_dir):
 
 @pytest.fixture(scope="module")
 def base(folder):
-    return learn(learning_config(folder / "base.py", folder, repeat=25, epochs=16, lr=0.003), folder / "base")
+    return learn(learning_config(folder / "base.py", folder, repeat=25, epochs=26, lr=0.003), folder / "base")
 
 
 @pytest.fixture(scope="module")
