@@ -6,10 +6,8 @@ operators there is nothing to compare with, which is said.
 
 import importlib.util
 from collections.abc import Sequence
-from importlib.machinery import PathFinder
 from types import ModuleType
 
-import mmcv
 import torch
 from torch import Tensor
 
@@ -21,7 +19,7 @@ METHODS = {"linear": operators.LINEAR, "gaussian": operators.GAUSSIAN}
 
 def compiled_operators() -> ModuleType | None:
     """The module ``mmcv._ext`` of C++, None where mmcv was built without it."""
-    spec = PathFinder.find_spec("mmcv._ext", mmcv.__path__)
+    spec = operators.find_compiled()
     if spec is None:
         return None
     module = importlib.util.module_from_spec(spec)

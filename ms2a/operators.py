@@ -1,16 +1,19 @@
 """The two operators of mmcv that this project needs, NMS and soft-NMS, for an mmcv without compiled operators.
 
-mmcv 1.x looks for its operators in the module ``mmcv._ext``, which only a C++ build of mmcv-full makes. ``provide()``
-puts a finder behind Python's own: compiled operators are found first and used; without them the finder gives the module
-made here. Importing this file costs nothing: torch, torchvision and NumPy are imported when an operator is called.
+mmcv 1.x looks for its operators in the module ``mmcv._ext``, which only a C++ build of mmcv-full makes; the wheel that
+``requirements/mmcv`` builds without a compiler has :mod:`ms2a.mmcv_ext` there. For an mmcv from elsewhere ``provide()``
+puts a finder behind Python's own: compiled operators are found first and used, else the finder gives that module.
+Importing this file costs nothing: torch, torchvision and NumPy are imported when an operator is called.
 """
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ExtensionFileLoader, ModuleSpec, PathFinder
+from importlib.util import spec_from_file_location
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from ms2a.errors import UserError
 
@@ -28,40 +31,39 @@ def provide() -> None:
         sys.meta_path.append(OperatorFinder())
 
 
-class OperatorFinder(MetaPathFinder, Loader):
-    """Finds ``mmcv._ext`` when nobody before it has, which is when mmcv has no compiled operators."""
+def find_compiled() -> ModuleSpec | None:
+    """Where mmcv's compiled operators are, None for an mmcv that has none."""
+    import mmcv
+
+    spec = PathFinder.find_spec(MODULE, mmcv.__path__)
+    return spec if spec is not None and isinstance(spec.loader, ExtensionFileLoader) else None
+
+
+class OperatorFinder(MetaPathFinder):
+    """Finds ``mmcv._ext`` when nobody before it has, which is when mmcv has neither operators nor a stand-in."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The stand-in's spec for ``mmcv._ext``, None for every other module."""
-        return ModuleSpec(MODULE, self) if fullname == MODULE else None
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """An empty stand-in."""
-        return Operators(spec.name, "MS2A's stand-in for mmcv's compiled operators.")
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Fills in the operators that work."""
-        module.nms = nms
-        module.softnms = softnms
-        module.get_compiler_version = module.get_compiling_cuda_version = lambda: "not available"
+        """``ms2a/mmcv_ext.py`` as ``mmcv._ext``, None for every other module."""
+        return spec_from_file_location(MODULE, Path(__file__).with_name("mmcv_ext.py")) if fullname == MODULE else None
 
 
-class Operators(ModuleType):
-    """A module that has every operator's name, since mmcv asks for all of them when it is imported."""
+def operator_named(name: str) -> Callable:
+    """The operator that mmcv calls by this name.
 
-    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
-        if name.startswith("__"):
-            raise AttributeError(f"module {self.__name__} has no attribute {name}")
-
-        def missing(*args: Any, **kwargs: Any) -> NoReturn:
-            raise UserError(
-                f"mmcv's operator {name} is not there: mmcv was installed without compiled operators, "
-                "for which MS2A has nms and softnms only; tools/setup_env.sh --compiled builds them all"
-            )
-
-        return missing
+    Raises:
+        UserError: MS2A has no such operator.
+    """
+    found = {"nms": nms, "softnms": softnms}.get(name)
+    if name in ("get_compiler_version", "get_compiling_cuda_version"):
+        return lambda: "not available"
+    if found is None:
+        raise UserError(
+            f"mmcv's operator {name} is not there: mmcv was installed without compiled operators, "
+            "for which MS2A has nms and softnms only; tools/setup_env.sh --compiled builds them all"
+        )
+    return found
 
 
 def nms(bboxes: "Tensor", scores: "Tensor", iou_threshold: float, offset: int) -> "Tensor":

@@ -28,7 +28,7 @@ if [ "$1" = -m ]; then
     pip*--version) [ -e "$(dirname "$0")/has_pip" ] || [ -z "$NO_PIP" ] ;;
     pip*)
       echo "${*:2}" >> "$CALLS"
-      case "$*" in *' wheel '*) touch "$MS2A_CACHE/wheels/any/mmcv_full-MMCV-py2.py3-none-any.whl" ;; esac ;;
+      case "$*" in *' wheel '*) touch "$MS2A_CACHE/wheels/plain/mmcv_full-MMCV-py2.py3-none-any.whl" ;; esac ;;
   esac
   exit
 fi
@@ -102,7 +102,7 @@ def test_default_python_comes_first_and_installs_the_default_torch(machine):
     assert f"with python{PYTHONS[0]} ({PYTHONS[0]})" in process.stdout
     called = machine.called()
     assert f"torch=={TORCHES[0]} torchvision==0.24.1" in called and "-e .[test,dev]" in called
-    wheel = machine.cache / f"wheels/any/mmcv_full-{MMCV}-py2.py3-none-any.whl"
+    wheel = machine.cache / f"wheels/plain/mmcv_full-{MMCV}-py2.py3-none-any.whl"
     assert f" {wheel} -e" in called and "--no-deps -r requirements/style.txt" in called
     # A second set-up finds everything done, another torch does not.
     assert machine.run("test", "dev").stdout == ""

@@ -98,7 +98,7 @@ pair=("torch==$torch" "torchvision==0.$((minor + 15)).$patch")
 [ "$major" = 2 ] || pair=("torch==$torch" torchvision)
 
 # mmcv-full: compiled where it is asked for, kept from another time or installed; else its Python part.
-operators=$("$python" -c 'import glob, importlib.util as u; print(*glob.glob(u.find_spec("mmcv").submodule_search_locations[0] + "/_ext*"))' 2>/dev/null || true)
+operators=$("$python" -c 'import glob, importlib.util as u; print(*glob.glob(u.find_spec("mmcv").submodule_search_locations[0] + "/_ext.*[!y]"))' 2>/dev/null || true)
 if [ "$(release torch)" != "$torch" ]; then operators=; fi  # compiled operators fit one torch
 if [ -n "$compiled" ] && [ -z "$(wheel_in "$kept")" ]; then
   say "installing torch (about $download GB to download the first time)"
@@ -117,7 +117,7 @@ if [ -n "$compiled" ] && [ -z "$(wheel_in "$kept")" ]; then
 fi
 wheel=$(wheel_in "$kept")
 if [ -z "$wheel" ] && [ -z "$operators" ]; then
-  kept=$CACHE/wheels/any
+  kept=$CACHE/wheels/plain
   wheel=$(wheel_in "$kept")
   if [ -z "$wheel" ]; then
     mkdir -p "$kept"

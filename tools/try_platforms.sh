@@ -18,9 +18,9 @@ done
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 mkdir -p "$LOGS"
-versions='import importlib.metadata as m, platform, importlib.machinery as f, mmcv
+versions='import importlib.metadata as m, platform, ms2a.operators
 print(platform.python_version(), *map(m.version, ("torch", "torchvision", "numpy", "opencv-python")), sep=" | ", end=" | ")
-print("compiled" if f.PathFinder.find_spec("mmcv._ext", mmcv.__path__) else "MS2A'"'"'s")'
+print("compiled" if ms2a.operators.find_compiled() else "MS2A'"'"'s")'
 failed=0
 echo "| Python | torch | torchvision | numpy | OpenCV | operators | set-up | fast tests |"
 echo "| --- | --- | --- | --- | --- | --- | --- | --- |"

@@ -1,10 +1,12 @@
 """Builds mmcv-full from its own source for pip and uv, without operators; with them where ``MMCV_WITH_OPS=1``.
 
 mmcv-full is frozen at its last 1.x release, of which PyPI has the source only, and its setup.py has grown old: MENDS
-says how. Without operators the wheel is mmcv's Python part, and ``ms2a.operators`` gives it the two that MS2A needs.
+says how. Without operators the wheel is mmcv's Python part, and ``ms2a/mmcv_ext.py`` in the operators'
+place gives it the two that MS2A needs, whichever of mmdet and ms2a is imported first.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -60,6 +62,8 @@ def build_wheel(
         source = download(Path(folder), version())
         script = source / "setup.py"
         script.write_text(mended(script.read_text(encoding="utf-8")), encoding="utf-8")
+        if os.environ.get("MMCV_WITH_OPS") != "1":
+            shutil.copy(HERE.parents[1] / "ms2a/mmcv_ext.py", source / "mmcv/_ext.py")
         # Shows the compiler's progress where pip or uv shows what a build prints.
         command = [sys.executable, "setup.py", "bdist_wheel", "--dist-dir", str(Path(folder, "wheel"))]
         subprocess.run(command, cwd=source, env=os.environ | build_environment(Path(folder)), check=True)
