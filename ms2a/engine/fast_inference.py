@@ -48,10 +48,9 @@ def speed_up(model: nn.Module) -> nn.Module:
 class PackedConv(nn.Module):
     """A convolution by oneDNN, (B, C, H, W) → (B, C', H', W').
 
-    These operators are private to torch. What is public was slower, measured in turn on one core with torch 2.9.1: of
-    the folded network as it is, ``torch.jit.freeze`` with ``optimize_for_inference``, and ``torch.compile``, which
-    takes minutes to compile besides, a call lasted 1.46, 1.38 and 1.48 times as long on eight images of 128×320 (2.2 M
-    parameters), 1.30, 1.31 and 1.39 times on one, and the first two 1.29 and 1.33 times on YOLOX-S at 640×640.
+    These operators are private to torch. What is public is slower: the folded network as it is,
+    ``torch.jit.freeze`` with ``optimize_for_inference``, and ``torch.compile``, which compiles for minutes besides
+    (``python -m benchmarks.convolutions``; docs/speed.md has the figures).
 
     Args:
         conv: the convolution, on the CPU.

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from ms2a.defaults import NORM, UNIFORM
 from ms2a.errors import UserError
 from ms2a.memory.files import ROWS_AT_ONCE
+from ms2a.memory.kept_rows import KeptRows
 
 _GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 _SMALLEST_NORM = 1e-12
@@ -45,21 +45,25 @@ class ChannelMapSample:
         self.level = level
         self.by = by
         self.num_seen = 0
-        self._keys = np.empty(0)  # of the buffer's first rows
-        self._buffer: Tensor | None = None  # (capacity, H, W) float32
+        self._kept = KeptRows(max_rows)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._kept)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """The keys of the rows, (M,) float64."""
+        return self._kept.keys
 
     @property
     def size_hw(self) -> tuple[int, int] | None:
         """Height and width of the maps; None as long as there is none."""
-        return None if self._buffer is None else tuple(self._buffer.shape[1:])
+        return None if self._kept.buffer is None else tuple(self._kept.buffer.shape[1:])
 
     @property
     def threshold(self) -> float | None:
         """The key that a map must stay below to get in; None as long as all maps get in."""
-        return float(self._keys.max()) if 0 < self.max_rows < self.num_seen and len(self) == self.max_rows else None
+        return float(self.keys.max()) if 0 < self.max_rows < self.num_seen and len(self) == self.max_rows else None
 
     def add(self, image_keys: Sequence[str], maps: Tensor, offered: Tensor | None = None) -> None:
         """Offers the channel maps of a batch.
@@ -79,7 +83,7 @@ class ChannelMapSample:
             keys /= _norms(maps).flatten().cpu().numpy()
             _check_finite(torch.from_numpy(keys), image_keys)
         index = np.arange(len(keys)) if offered is None else np.flatnonzero(offered.flatten().cpu().numpy())
-        self._insert(keys[index], index, maps, image_keys)
+        self._insert(keys[index], maps, image_keys, index)
         self.num_seen += len(index)
 
     def merge(self, other: "ChannelMapSample") -> None:
@@ -91,7 +95,7 @@ class ChannelMapSample:
         if (other.max_rows, other.seed, other.level, other.by) != (self.max_rows, self.seed, self.level, self.by):
             raise ValueError("samples of different max_rows, seed, level or kind do not merge")
         if len(other):
-            self._insert(other._keys, np.arange(len(other)), other._buffer[None], ["another shard"])
+            self._insert(other.keys, other._kept.rows[None], ["another shard"])
         self.num_seen += other.num_seen
 
     def rows(self) -> Tensor:
@@ -100,31 +104,24 @@ class ChannelMapSample:
         Raises:
             UserError: nothing was ever added.
         """
-        if self._buffer is None:
+        if self._kept.buffer is None:
             raise UserError("no channel map was sampled: there was no image to extract from")
-        order = np.argsort(self._keys)
-        _permute_rows(self._buffer, order)
-        self._keys = self._keys[order]
-        return self._used_rows()
+        self._kept.sort()
+        return self._kept.rows
 
     def state(self) -> dict[str, Any]:
         """What :meth:`restore` takes; the tensors are views that the next ``add`` overwrites."""
-        if self._buffer is None:
+        if self._kept.buffer is None:
             return dict(num_seen=self.num_seen)
-        return dict(num_seen=self.num_seen, keys=torch.from_numpy(self._keys), rows=self._used_rows())
+        return dict(num_seen=self.num_seen, keys=torch.from_numpy(self.keys), rows=self._kept.rows)
 
     def restore(self, state: Mapping[str, Any]) -> "ChannelMapSample":
         """Becomes the sample that ``state`` describes; returns itself."""
         self.num_seen = state["num_seen"]
         if "rows" in state:
-            self._keys, rows = state["keys"].numpy(), state["rows"]
-            self._reserve(len(rows), rows)
-            self._buffer[: len(rows)] = rows
+            self._kept = KeptRows(self.max_rows)
+            self._kept.insert(state["keys"].numpy(), lambda places: state["rows"][torch.from_numpy(places)])
         return self
-
-    def _used_rows(self) -> Tensor:
-        # By way of NumPy the view's storage ends where the view does, and torch.save writes no more than that.
-        return torch.from_numpy(self._buffer.numpy()[: len(self)])
 
     def _hash_channels(self, image_key: str, channels: int) -> np.ndarray:
         """One uniform 64-bit number per channel, (C,): the splitmix64 stream that the image's hash starts."""
@@ -135,61 +132,18 @@ class ChannelMapSample:
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return mixed ^ (mixed >> np.uint64(31))
 
-    def _insert(self, keys: np.ndarray, index: np.ndarray, maps: Tensor, image_keys: Sequence[str]) -> None:
-        """Of the rows kept so far and of ``maps.flatten(0, 1)[index]``, whose keys are given, keeps the smallest keys.
-
-        In other words: concatenate, sort by key, slice. But a row that stays is not copied, those that get in take the
-        places of those that drop out: 1 ms a batch, not 106 for 32,000 rows of 640 values.
-        """
-        self._check_size(maps, image_keys)
-        if self.threshold is not None:
-            below = keys < self.threshold  # the few that get in
-            keys, index = keys[below], index[below]
-        # The same image twice, as when ranks are padded to equal length, counts once.
-        keys, first = np.unique(keys, return_index=True)
-        known = np.sort(self._keys)  # np.isin takes three times as long
-        fresh = np.searchsorted(known, keys) == np.searchsorted(known, keys, side="right")
-        keys, index = keys[fresh], index[first[fresh]]
-        if not len(keys):
-            return
-        old = len(self)
-        together = np.concatenate([self._keys, keys])
-        last = min(self.max_rows or len(together), len(together)) - 1
-        kept = together <= np.partition(together, last)[last]
-        arriving = np.flatnonzero(kept[old:])
-        if not len(arriving):
-            return
-        values = _take(maps, index[arriving])
-        _check_finite(values, image_keys)
-        count = int(kept.sum())
-        self._reserve(count, values)
-        free = np.concatenate([np.flatnonzero(~kept[:old]), np.arange(old, count)])  # as many as are arriving
-        self._buffer[torch.from_numpy(free)] = values
-        self._keys = np.concatenate([self._keys, np.empty(count - old)])
-        self._keys[free] = keys[arriving]
-
-    def _check_size(self, maps: Tensor, image_keys: Sequence[str]) -> None:
-        if self._buffer is not None:
+    def _insert(self, keys: np.ndarray, maps: Tensor, image_keys: Sequence[str], index: np.ndarray = None) -> None:
+        """Offers ``maps.flatten(0, 1)[index]``, whose keys are given."""
+        if self.size_hw is not None:
             what = f"a map of {_list_some(image_keys)} at level {self.level}"
             check_same_size(what, maps.shape[2:], "an earlier one", self.size_hw)
 
-    def _reserve(self, count: int, like: Tensor) -> None:
-        """Makes room for ``count`` rows; pages of the buffer that are never written take no memory."""
-        if self._buffer is not None and count <= len(self._buffer):
-            return
-        # A bounded sample gets all its room at once: growing would hold the old rows and the new ones for a while.
-        capacity = self.max_rows or max(count, 0 if self._buffer is None else 2 * len(self._buffer))
-        try:
-            buffer = torch.empty((capacity, *like.shape[1:]), dtype=torch.float32)
-        except RuntimeError:
-            height, width = like.shape[1:]
-            raise UserError(
-                f"a sample of {capacity} maps of {height}x{width} needs {capacity * height * width * 4 / 1e9:.0f} GB, "
-                "more than there is here; give a smaller `max_samples`"
-            ) from None
-        if self._buffer is not None:
-            buffer[: len(self)] = self._buffer[: len(self)]
-        self._buffer = buffer
+        def take(places: np.ndarray) -> Tensor:
+            values = _take(maps, places if index is None else index[places])
+            _check_finite(values, image_keys)
+            return values
+
+        self._kept.insert(keys, take)
 
 
 def row_weights(rows: Tensor, threshold: float | None) -> Tensor:
@@ -206,44 +160,6 @@ def row_weights(rows: Tensor, threshold: float | None) -> Tensor:
         return torch.ones(len(rows))
     norms = torch.cat([_norms(block) for block in rows.split(ROWS_AT_ONCE)])
     return (1 / (threshold * norms)).clamp_(min=1).float()
-
-
-def gather_samples(
-    levels: Sequence[ChannelMapSample], options: Sequence[Any], device: torch.device
-) -> list[ChannelMapSample]:
-    """Merges the samples that all processes drew, each of its own images; to be called by all of them.
-
-    Args:
-        levels: this process's samples, left in the order of their keys; none if it had no image.
-        options: ``max_rows``, seed and kind, for a process without any.
-        device: where the process group exchanges tensors.
-
-    Returns:
-        in the first process the samples of all images, bit for bit those of one process; in others what was given.
-    """
-    described: list[Any] = [None] * dist.get_world_size()
-    own = [(level.num_seen, np.sort(level._keys), level.size_hw) for level in levels]
-    dist.all_gather_object(described, own)
-    max_rows, seed, by = options
-    merged = list(levels) or [ChannelMapSample(max_rows, seed, level, by) for level in range(max(map(len, described)))]
-    for level, sample in enumerate(merged):
-        keys = np.unique(np.concatenate([parts[level][1] for parts in described if parts]))
-        last = keys[max_rows - 1] if max_rows and len(keys) > max_rows else np.inf
-        for rank, parts in enumerate(described):
-            if rank == 0 or not parts:
-                continue
-            num_seen, keys, size = parts[level]
-            wanted = keys[keys <= last]  # no others can get in
-            if rank == dist.get_rank() and len(wanted):
-                dist.send(sample.rows()[: len(wanted)].to(device), 0)
-            elif dist.get_rank() == 0:
-                state = dict(num_seen=num_seen)
-                if len(wanted):
-                    rows = torch.empty((len(wanted), *size), device=device)
-                    dist.recv(rows, rank)
-                    state.update(keys=torch.from_numpy(wanted), rows=rows.cpu())
-                sample.merge(ChannelMapSample(max_rows, seed, level, by).restore(state))
-    return merged
 
 
 def check_same_size(what: str, size_hw: Sequence[int], first: str, first_size_hw: Sequence[int]) -> None:

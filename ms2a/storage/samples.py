@@ -12,7 +12,8 @@ from ms2a.datasets.readable import skip_unreadable
 from ms2a.engine.distributed import gather_lists
 from ms2a.errors import warn
 from ms2a.memory.files import features_path, write_maps
-from ms2a.memory.sampling import ChannelMapSample, gather_samples
+from ms2a.memory.sampling import ChannelMapSample
+from ms2a.memory.shards import gather_samples
 from ms2a.storage.image_batches import Batch
 from ms2a.storage.kinds import Seen
 

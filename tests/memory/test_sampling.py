@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ms2a.errors import UserError
-from ms2a.memory.sampling import ChannelMapSample, _permute_rows, row_weights
+from ms2a.memory.sampling import ChannelMapSample, row_weights
 
 CHANNELS, SIZE = 6, (2, 3)
 
@@ -90,10 +90,10 @@ def test_zero_keeps_everything():
 
 def test_buffer_stays_within_the_bound():
     sample = _sample(KEYS * 1, max_rows=20)
-    assert len(sample._buffer) == 20
+    assert len(sample._kept.buffer) == 20
     for number in range(100, 200):
         sample.add([str(number)], _maps([str(number)]))
-        assert len(sample._buffer) == len(sample) == 20
+        assert len(sample._kept.buffer) == len(sample) == 20
 
 
 def test_every_map_is_equally_likely():
@@ -131,14 +131,6 @@ def test_nothing_added_and_negative_bound_are_refused():
         ChannelMapSample(5, 0, 0).rows()
     with pytest.raises(UserError, match="-1"):
         ChannelMapSample(-1, 0, 0)
-
-
-def test_permute_rows_in_place():
-    rows = torch.arange(24.0).view(12, 2)
-    order = np.random.default_rng(0).permutation(10)
-    expected = torch.cat([rows[:10][torch.from_numpy(order)], rows[10:]])
-    _permute_rows(rows, order)
-    assert torch.equal(rows, expected)
 
 
 def test_only_the_offered_maps_are_sampled():
