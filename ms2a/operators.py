@@ -61,7 +61,7 @@ def operator_named(name: str) -> Callable:
     if found is None:
         raise UserError(
             f"mmcv's operator {name} is not there: mmcv was installed without compiled operators, "
-            "for which MS2A has nms and softnms only; tools/setup_env.sh --compiled builds them all"
+            "for which MS2A has nms and softnms only; tools/setup_env.sh --compiled of MS2A's sources builds them all"
         )
     return found
 

@@ -88,7 +88,7 @@ def _of_domain(results: Any, path: str | os.PathLike, domain: str | None) -> lis
     """The detections of one domain, all of them if no domain is named."""
     needed = {"image_id", "category_id", "bbox", "score"}
     if not isinstance(results, list) or not all(isinstance(item, dict) and needed <= set(item) for item in results):
-        raise UserError(f"{path} is no list of COCO detections; tools/test.py --out FILE.json writes one")
+        raise UserError(f"{path} is no list of COCO detections; `ms2a test --out FILE.json` writes one")
     domains = sorted({item["domain"] for item in results if "domain" in item})
     if domain is None and len(domains) > 1:
         raise UserError(f"{path} holds detections of {', '.join(domains)}; say whose with `domain`")

@@ -34,7 +34,7 @@ class OnnxDetector(DeployBaseDetector):
         session = open_session(path)
         about = json.loads(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}"))
         if about.get("raw", True):
-            raise UserError(f"ONNX file {path} holds no detections; export it by tools/export_onnx.py without --raw")
+            raise UserError(f"ONNX file {path} holds no detections; export it by `ms2a export` without --raw")
         if classes and list(classes) != about["classes"]:
             raise UserError(class_mismatch(f"ONNX file {path}", about["classes"], classes))
         super().__init__(about["classes"], device_id=-1)

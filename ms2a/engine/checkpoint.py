@@ -59,7 +59,7 @@ def load_weights(model: nn.Module, path: str | os.PathLike, classes: Sequence[st
         classes: the detector's class names in order.
 
     Raises:
-        UserError: the file is missing, truncated or refused, holds another detector, or, in stage II, other classes.
+        UserError: the file is missing, truncated or refused, holds another detector, or, in Stage II, other classes.
     """
     checkpoint = read_checkpoint(path, "load_from")
     weights, theirs = checkpoint["state_dict"], checkpoint["meta"].get("CLASSES")

@@ -48,7 +48,7 @@ def cluster_domains(
     """
     chosen = init_distributed(launcher, choose_device(device))
     if device and chosen.type == "cuda" and not faiss.get_num_gpus():
-        print("faiss was installed without GPU support (see requirements/gpu.txt): clustering on the CPU")
+        print("faiss was installed without GPU support (the extra `gpu` has it): clustering on the CPU")
     for domain in domains:  # all of them first, before minutes of work
         if not features_path(fea_root_path, domain).is_file():
             others = sorted(path.stem for path in Path(fea_root_path).glob(f"{domain}_*.pth"))

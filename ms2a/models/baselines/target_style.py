@@ -80,7 +80,7 @@ def _albumentations(methods: Sequence[str]) -> list[tuple[Any, str]]:
         import albumentations
     except ImportError:
         raise UserError(
-            "TargetStyle needs albumentations, which is not installed; run: pip install --no-deps -r "
-            "requirements/style.txt"
+            "TargetStyle needs albumentations, which is not installed; in the folder of MS2A's sources run: "
+            "pip install --no-deps -r requirements/style.txt"
         ) from None
     return [(getattr(albumentations, name)(p=1.0), METHODS[name]) for name in methods]
