@@ -18,6 +18,7 @@ from typing import Any
 import mmcv
 import mmcv.parallel._functions
 import mmdet.apis.train
+import mmdet.models.detectors.yolox
 import mmdet.utils.util_distribution
 import torch
 from mmcv import Config
@@ -57,6 +58,7 @@ def apply() -> None:
     pause_between_epochs_only_when_distributed()
     fill_references_of_configs_from_files()
     collect_images_without_a_domain()
+    build_detectors_without_a_word()
     mmcv._repaired_by_ms2a = True
 
 
@@ -265,3 +267,8 @@ def collect_images_without_a_domain() -> None:
         return original(self, results)
 
     Collect.__call__ = collect
+
+
+def build_detectors_without_a_word() -> None:
+    """Mmdet's YOLOX tells its size at every building by a logger that writes to the terminal, unless it is square."""
+    mmdet.models.detectors.yolox.log_img_scale = lambda *_, **__: False

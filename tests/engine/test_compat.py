@@ -17,6 +17,7 @@ from mmdet.core.hook.yolox_lrupdater_hook import YOLOXLrUpdaterHook
 from torch import nn
 
 import ms2a.plugin  # noqa: F401  applies the repairs
+from benchmarks.detectors import PLAIN, random_detector
 from ms2a.engine import compat
 
 nms_module = importlib.import_module("mmcv.ops.nms")
@@ -206,3 +207,8 @@ def test_no_pause_between_epochs_of_one_process(monkeypatch):
     monkeypatch.setattr(compat, "get_dist_info", lambda: (0, 2))
     epoch_based_runner.time.sleep(2)
     assert slept == [2]
+
+
+def test_building_a_detector_says_nothing(capfd, caplog):
+    random_detector(PLAIN, size_hw=(64, 96))
+    assert not caplog.records and capfd.readouterr() == ("", "")
