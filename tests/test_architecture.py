@@ -13,7 +13,7 @@ FLOORS = [
     {"models", "datasets", "engine"},
     {"storage", "analysis"},
     {"apis"},
-    {"pipeline"},
+    {"pipeline", "web"},
     {"benchmark"},
     {"cli", "plugin"},
 ]

@@ -8,7 +8,8 @@ checkpoint_config = dict(interval=1, max_keep_ckpts=2)
 log_config = dict(interval=50, hooks=[dict(type="TextLoggerHook")])
 log_level = "INFO"
 verbose = False  # True: the whole log on the terminal too, instead of a bar and a line an epoch
-tensorboard = False
+# Losses go to training.csv, and to tf_logs where tensorboard is installed; True insists on it, False writes none.
+tensorboard = None
 seed = 0
 
 # Decoded training images kept in memory, all processes of a machine together; 0 for none.

@@ -54,7 +54,7 @@ def analyse_errors(
     log_findings([finding for finding in checked.findings if finding.severity == "warning"], ann_file)
     refuse_errors(checked.findings, ann_file)
     if classes is not None:
-        truth = _restricted(truth, classes, ann_file)
+        truth = restricted(truth, classes, ann_file)
     results = _of_domain(read_json(detections, "detections"), detections, domain)
     if strange := {item["image_id"] for item in results} - {image["id"] for image in truth["images"]}:
         raise UserError(f"{detections} has detections of image {min(strange)}, which is not in {ann_file}")
@@ -62,6 +62,11 @@ def analyse_errors(
     results = [item for item in results if item["category_id"] in known]
     if all(item.get("iscrowd") for item in truth["annotations"]):
         raise UserError(f"{ann_file} has no object{f' of the classes {list(classes)}' if classes else ''} to be found")
+    return costs_of_errors(truth, results)
+
+
+def costs_of_errors(truth: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> tuple[float, dict[str, float]]:
+    """What :func:`analyse_errors` gives, for mended annotations and detections of their images and categories."""
     kinds, never_found = sort_detections(truth["annotations"], results)
     whole = _map50(truth, results)
     gains = {}
@@ -73,8 +78,12 @@ def analyse_errors(
     return whole, gains
 
 
-def _restricted(truth: dict[str, Any], classes: Sequence[str], ann_file: str | os.PathLike) -> dict[str, Any]:
-    """The annotations of some classes."""
+def restricted(truth: dict[str, Any], classes: Sequence[str], ann_file: str | os.PathLike) -> dict[str, Any]:
+    """The annotations of some classes.
+
+    Raises:
+        UserError: a class is not among the categories.
+    """
     categories = [category for category in truth["categories"] if category["name"] in classes]
     if missing := set(classes) - {category["name"] for category in categories}:
         names = ", ".join(category["name"] for category in truth["categories"])
@@ -101,45 +110,72 @@ def _of_domain(results: Any, path: str | os.PathLike, domain: str | None) -> lis
 def sort_detections(
     annotations: Sequence[Mapping[str, Any]], detections: Sequence[Mapping[str, Any]]
 ) -> tuple[list[str], set[int]]:
-    """The kind of each detection, and the ids of the annotations that none of them finds.
+    """The kind of each detection, and the ids of the annotations that none of them finds."""
+    matched = match_detections(annotations, detections)
+    found = {annotation_id for _, annotation_id in matched}
+    return [kind for kind, _ in matched], {
+        item["id"] for item in annotations if not item.get("iscrowd") and item["id"] not in found
+    }
+
+
+def match_detections(
+    annotations: Sequence[Mapping[str, Any]], detections: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, int | None]]:
+    """The kind of each detection, and the id of the annotation that it finds.
 
     As in the COCO evaluation at IoU 0.5, detections choose by falling score; each takes the free object of its class
-    that it covers best.
+    that it covers best. So those above any score are matched alike with and without the others.
     """
     truth = defaultdict(list)
     for annotation in annotations:
         if not annotation.get("iscrowd"):
             truth[annotation["image_id"], annotation["category_id"]].append(annotation)
-    never_found = {annotation["id"] for objects in truth.values() for annotation in objects}
-    kinds = [""] * len(detections)
+    taken: set[int] = set()
+    matched: list[tuple[str, int | None]] = [("", None)] * len(detections)
     for index in sorted(range(len(detections)), key=lambda index: -detections[index]["score"]):
         detection = detections[index]
         objects = truth[detection["image_id"], detection["category_id"]]
         boxes = np.array([item["bbox"] for item in objects], float).reshape(-1, 4)
         overlaps = np.array(mask.iou(np.array([detection["bbox"]], float), boxes, [0] * len(boxes))).reshape(-1)
         best_first = [objects[number] for number in np.argsort(-overlaps) if overlaps[number] >= MATCHED]
-        free = next((item for item in best_first if item["id"] in never_found), None)
-        if free:
-            never_found.remove(free["id"])
-            kinds[index] = FOUND
+        free = next((item["id"] for item in best_first if item["id"] not in taken), None)
+        if free is not None:
+            taken.add(free)
+            matched[index] = FOUND, free
         else:
             overlap = max(overlaps, default=0)
-            kinds[index] = DUPLICATE if overlap >= MATCHED else LOOSE_BOX if overlap >= LOOSE else BACKGROUND
-    return kinds, never_found
+            kind = DUPLICATE if overlap >= MATCHED else LOOSE_BOX if overlap >= LOOSE else BACKGROUND
+            matched[index] = kind, None
+    return matched
+
+
+def coco_evaluation(
+    truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]], ious: Sequence[float] | None = None
+) -> OneLimitEval:
+    """Pycocotools' evaluation, done, without its printing.
+
+    Args:
+        truth: mended annotations in COCO's form.
+        detections: at least one COCO result.
+        ious: thresholds; None: COCO's ten.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = dict(truth)
+        coco.createIndex()
+        evaluation = OneLimitEval(coco, coco.loadRes([dict(item) for item in detections]), "bbox")
+        if ious is not None:
+            evaluation.params.iouThrs = np.array(ious)
+        evaluation.params.maxDets = list(limits_for(len(detections)))
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation
 
 
 def _map50(truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]) -> float:
     """In percent, mean over classes, by pycocotools."""
     if not detections:
         return 0.0
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = dict(truth)
-        coco.createIndex()
-        evaluation = OneLimitEval(coco, coco.loadRes([dict(item) for item in detections]), "bbox")
-        evaluation.params.iouThrs = np.array([MATCHED])
-        evaluation.params.maxDets = list(limits_for(len(detections)))
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = evaluation.eval["precision"][0, :, :, 0, -1]  # at every recall, of every class, all areas
+    precision = coco_evaluation(truth, detections, [MATCHED]).eval["precision"]
+    precision = precision[0, :, :, 0, -1]  # at every recall, of every class, all areas
     return 100 * float(precision[precision > -1].mean())

@@ -80,6 +80,28 @@ def _grid(prototypes: np.ndarray, columns: int, width: int) -> np.ndarray:
     return cv2.copyMakeBorder(grid, 0, 0, 0, width - grid.shape[1], 0, value=(255,) * 3)
 
 
+def prototype_grid(prototypes: np.ndarray, columns: int = 10, width: int = 480) -> np.ndarray:
+    """Prototypes of one level as in :func:`prototype_sheet`, with nothing between them.
+
+    Args:
+        prototypes: (K, H, W).
+        columns: prototypes beside each other.
+        width: in pixels.
+
+    Returns:
+        (H', W', 4) uint8, BGR and opacity.
+    """
+    cell_width = width // columns - GAP
+    cell_height = max(1, round(cell_width * prototypes.shape[1] / prototypes.shape[2]))
+    heat = [
+        np.dstack([_heat(prototype, (cell_height, cell_width)), np.full((cell_height, cell_width), 255, np.uint8)])
+        for prototype in prototypes
+    ]
+    heat = [np.pad(cell, ((0, GAP), (0, GAP), (0, 0))) for cell in heat]
+    heat += [np.zeros_like(heat[0])] * (-len(heat) % columns)
+    return np.vstack([np.hstack(heat[start : start + columns]) for start in range(0, len(heat), columns)])
+
+
 def _tile(pictures: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """Pictures of one size, ``columns`` beside each other."""
     cells = [cv2.copyMakeBorder(picture, 0, GAP, 0, GAP, 0, value=(255,) * 3) for picture in pictures]

@@ -169,6 +169,19 @@ class Detector:
         found = boxes[order, :4], boxes[order, 4], labels[order]
         return Result(*found, self.classes, domain, size_hw, path, self._bit_depth)
 
+    def network_input(self, picture: Any, domain: str | None = None) -> torch.Tensor:
+        """A picture as the network gets it, scaled and padded: (3, H, W) float32, BGR in 0–255.
+
+        Args:
+            picture: as in a call.
+            domain: likewise.
+
+        Raises:
+            UserError: as in a call.
+        """
+        domain = choose_domain(domain, self.domains, self.default_domain)
+        return self._transform(self._loaded(picture, domain))["img"][0].data.float().to(self._device)
+
     def _loaded(self, picture: Any, domain: str | None) -> dict[str, Any]:
         """What the first step of the pipeline gives for a file, of any picture."""
         results = dict(domain=domain, bbox_fields=[], mask_fields=[], seg_fields=[])

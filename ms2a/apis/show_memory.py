@@ -11,6 +11,7 @@ from mmcv import Config
 from torch import Tensor, nn
 
 from ms2a.adaptation.attention import attention_weights
+from ms2a.adaptation.fast import average_windows
 from ms2a.analysis.memory import attention_sheet, colour_sheet, prototype_sheet
 from ms2a.apis.detector import Detector
 from ms2a.artefacts import atomic_path
@@ -53,13 +54,10 @@ def show_memory(
     """
     detector = Detector(cfg, checkpoint, "cpu")
     model = detector.model
-    if not model.domains or isinstance(model.adapter, VectorMemoryAdapter):
+    if not has_maps(model):
         raise UserError(f"config {cfg.filename} has no memory of maps to draw")
     domain = choose_domain(domain, detector.domains, detector.default_domain)
-    levels = range(len(model.adapter.levels))
-    with torch.no_grad():
-        memories = {name: [model.adapter.memory(name, level).numpy() for level in levels] for name in model.domains}
-    pictures = {"prototypes": prototype_sheet(memories)}
+    pictures = {"prototypes": prototype_sheet(memory_maps(model))}
     clusters = MemoryColour(colours).colours if colours else None
     images = ImageFolderDataset(img, memory_pipeline(cfg), domain=domain) if img else ()
     for index in range(len(images)):
@@ -76,32 +74,54 @@ def show_memory(
     return paths
 
 
+def has_maps(model: nn.Module) -> bool:
+    """Whether a detector has a memory, and one of maps."""
+    return bool(model.domains) and not isinstance(model.adapter, VectorMemoryAdapter)
+
+
+@torch.no_grad()
+def memory_maps(model: nn.Module) -> dict[str, list[np.ndarray]]:
+    """For each domain the memory of each level, (K, H, W)."""
+    levels = range(len(model.adapter.levels))
+    return {name: [model.adapter.memory(name, level).cpu().numpy() for level in levels] for name in model.domains}
+
+
+@torch.no_grad()
+def attention_maps(model: nn.Module, image: Tensor, domain: str) -> list[np.ndarray]:
+    """What the first adaptation layer of each level pays attention to, mean over heads. Threads may call it at once.
+
+    Args:
+        model: a detector with a memory of maps.
+        image: (3, H, W) as the network gets it.
+        domain: whose memory is read.
+
+    Returns:
+        for each level (100, 100): of the 10 × 10 windows that ask (see ``query`` of the layer) to those that answer.
+    """
+    weights = []
+    maps = model.neck(model.backbone(image[None]))
+    for adapt, feature, remembered in zip(model.adapter.levels, maps, model.adapter.remember([domain]), strict=True):
+        layer = adapt.layers[0]
+        windows = average_windows(adapt.project_feature(feature), layer.feature_grids)
+        query, key, _, _ = layer.sides(windows, remembered[0])
+        # The answering side has coarser windows too, behind the first hundred.
+        weights.append(attention_weights(query, key, layer.num_heads)[0].mean(0)[:, :100].cpu().numpy())
+    return weights
+
+
+def reading_varies(weights: np.ndarray) -> float:
+    """How much what is read depends on who reads: mean total variation, in 0–1, of the windows from their mean."""
+    weights = weights / weights.sum(1, keepdims=True)
+    return float(np.abs(weights - weights.mean(0)).sum(1).mean() / 2)
+
+
 def _attention(model: nn.Module, image: Tensor, domain: str, stem: str) -> dict[str, np.ndarray]:
     """The sheet of each level of an image (3, H, W); none where the memory asks instead of the image."""
     sheets = {}
     if model.adapter.levels[0].layers[0].query != "feature":
         return sheets
     shown = np.ascontiguousarray(image.permute(1, 2, 0).byte().numpy())
-    for level in range(len(model.adapter.levels)):
-        weights = _layer_attention(model, level, image[None], domain)
-        varies = _reading_varies(weights / weights.sum(1, keepdims=True))
-        print(f"{stem}, level {level + 1}: attention varies by {varies:.2f} of 1 between windows")
-        sheets[f"{stem}_level{level + 1}"] = attention_sheet(shown, weights, SHOWN)
+    for level, weights in enumerate(attention_maps(model, image, domain), start=1):
+        print(f"{stem}, level {level}: attention varies by {reading_varies(weights):.2f} of 1 between windows")
+        sheets[f"{stem}_level{level}"] = attention_sheet(shown, weights, SHOWN)
     return sheets
-
-
-def _layer_attention(model: nn.Module, level: int, image: Tensor, domain: str) -> np.ndarray:
-    """Attention of the first layer of a level, (100, 100): of the image's 10 × 10 windows to the memory's."""
-    layer, seen = model.adapter.levels[level].layers[0], []
-    hook = layer.register_forward_hook(lambda _layer, inputs, _output: seen.extend(inputs))
-    with torch.no_grad():
-        model.adapter(model.neck(model.backbone(image)), [domain])
-        hook.remove()
-        query, key, _, _ = layer.sides(*seen)
-    weights = attention_weights(query, key, layer.num_heads)[0].mean(0)  # (100, 129)
-    return weights[:, :100].numpy()
-
-
-def _reading_varies(weights: np.ndarray) -> float:
-    """How much what is read depends on who reads: mean total variation, in 0–1, of the windows from their mean."""
-    return float(np.abs(weights - weights.mean(0)).sum(1).mean() / 2)

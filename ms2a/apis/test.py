@@ -19,7 +19,7 @@ from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.utils import build_ddp, build_dp
 
 from ms2a.analysis.detections import draw_detections, picture_name
-from ms2a.artefacts import atomic_path, provenance, write_json
+from ms2a.artefacts import atomic_path, provenance, write_json, write_text
 from ms2a.datasets.boxes import as_xywh
 from ms2a.datasets.config_edits import allow_batches, flip_views, has_views
 from ms2a.datasets.load_picture import read_picture
@@ -146,6 +146,12 @@ def write_metrics(run: TestRun, metrics: dict[str, float], path: str | os.PathLi
     config = str(run.cfg.filename)
     record = dict(config=config, checkpoint=run.checkpoint, metrics=metrics, provenance=provenance(config))
     write_json(record, path)
+
+
+def write_run(run: TestRun, folder: str | os.PathLike) -> None:
+    """Writes what a report of the test is made of: ``detections.json``, and ``config.py``, the config used."""
+    write_detections(run, Path(folder, "detections.json"))
+    write_text(run.cfg.pretty_text, Path(folder, "config.py"))
 
 
 def check_out(path: str | os.PathLike) -> None:

@@ -27,6 +27,7 @@ from ms2a.apis.training_config import (
     log_checkpoint_choice,
     recorded,
     settle_training,
+    told_loggers,
     without_memory_files,
 )
 from ms2a.artefacts import provenance, write_text
@@ -78,6 +79,7 @@ def train(
     if cfg.get("fp16") and not settled.get("fp16"):
         logger.info("fp16 is for GPUs: training on the CPU computes in float32")
     log_checkpoint_choice(settled, logger, validate)
+    logger.info(told_loggers(settled))
     _prepare_process(settled, deterministic)
     quiet = nullcontext() if settled.get("verbose") else libraries_print_into(logger)
     with one_line_worker_errors(), quiet:

@@ -18,6 +18,7 @@ from ms2a.errors import UserError
 SCORES = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
 # Hooks that follow from the rest of a config. A recorded config has them already.
 OWN_HOOKS = ("EpochSeedHook", "FrozenBatchNormHook", "ConsoleHook")
+CSV, TENSORBOARD = "CsvLoggerHook", "TensorboardLoggerHook"
 
 
 def settle_training(
@@ -58,11 +59,7 @@ def settle_training(
     if strict:
         make_strict(cfg.data.train)
     cfg.custom_hooks = _hooks(cfg)
-    loggers = [hook["type"] for hook in cfg.log_config.hooks]
-    if cfg.get("tensorboard") and "TensorboardLoggerHook" not in loggers:
-        cfg.log_config.hooks.append(dict(type="TensorboardLoggerHook"))
-    if (cfg.get("tensorboard") or "TensorboardLoggerHook" in loggers) and not find_spec("tensorboard"):
-        raise UserError("the config asks for TensorBoard, which is not installed; run: pip install tensorboard")
+    _add_loggers(cfg)
     limit_mb = cfg.get("image_cache_mb", 0)
     if not isinstance(limit_mb, int) or limit_mb < 0:
         raise UserError(f"image_cache_mb={limit_mb!r}: expected a whole number of megabytes, 0 for no cache")
@@ -129,6 +126,25 @@ def log_checkpoint_choice(cfg: Config, logger: logging.Logger, validate: bool) -
 def config_name(cfg: Config) -> str:
     """Name of the config's file, without its ending."""
     return Path(cfg.filename).stem if cfg.filename else "config"
+
+
+def _add_loggers(cfg: Config) -> None:
+    """Adds ``training.csv``; and TensorBoard, where it is installed and the config does not say no."""
+    loggers = [hook["type"] for hook in cfg.log_config.hooks]
+    asked = cfg.get("tensorboard") or TENSORBOARD in loggers
+    if asked and not find_spec("tensorboard"):
+        raise UserError("the config asks for TensorBoard, which is not installed; run: pip install tensorboard")
+    wanted = [CSV, TENSORBOARD] if asked or (cfg.get("tensorboard") is None and find_spec("tensorboard")) else [CSV]
+    cfg.log_config.hooks += [dict(type=name) for name in wanted if name not in loggers]
+
+
+def told_loggers(cfg: Config) -> str:
+    """Where the losses of a settled config go, as one line."""
+    folder, loggers = cfg.work_dir, [hook["type"] for hook in cfg.log_config.hooks]
+    if TENSORBOARD in loggers:
+        return f"losses: {folder}/training.csv, and for tensorboard --logdir {folder}"
+    why = "the config says tensorboard=False" if find_spec("tensorboard") else "tensorboard is not installed"
+    return f"losses: {folder}/training.csv; not for TensorBoard, since {why}"
 
 
 def _resume_from(cfg: Config, resume_from: str | os.PathLike | None, auto_resume: bool) -> str | None:

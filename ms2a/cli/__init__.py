@@ -20,6 +20,7 @@ COMMANDS = (
     "train",
     "test",
     "detect",
+    "web",
     "extract",
     "cluster",
     "export",
@@ -30,6 +31,7 @@ COMMANDS = (
     "browse",
     "show-memory",
     "errors",
+    "report",
     "render",
     "benchmark",
 )

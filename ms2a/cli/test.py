@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show-score-thr", type=float, default=SCORE_THR, help="lowest score drawn (default: %(default)s)"
     )
-    parser.add_argument("--work-dir", help="folder for metrics.json, the scores of --eval")
+    parser.add_argument(
+        "--work-dir", help="folder for metrics.json, the scores of --eval, and for what ms2a report shows"
+    )
     parser.add_argument("--tta", action="store_true", help="merge each image's detections with its mirror image's")
     add_device(parser)
     add_launcher(parser)
@@ -31,7 +33,16 @@ def run(args: argparse.Namespace) -> None:
     """Tests, then writes, scores and draws as asked."""
     if not (args.out or args.eval or args.show or args.show_dir):
         raise UserError("nothing to do: give --eval bbox, --out FILE, --show-dir DIR or --show")
-    from ms2a.apis.test import check_display, check_out, draw, evaluate, test, write_detections, write_metrics
+    from ms2a.apis.test import (
+        check_display,
+        check_out,
+        draw,
+        evaluate,
+        test,
+        write_detections,
+        write_metrics,
+        write_run,
+    )
     from ms2a.config import load_config
     from ms2a.engine.distributed import leave_process_group
 
@@ -46,6 +57,8 @@ def run(args: argparse.Namespace) -> None:
         if args.out:
             write_detections(tested, args.out)
             print(f"detections: {args.out}")
+        if args.work_dir:
+            write_run(tested, args.work_dir)
         if args.eval:
             metrics = evaluate(tested, args.eval)
             print(metrics)

@@ -10,9 +10,11 @@ from ms2a.engine.hooks import (
     freeze_all_but,
 )
 from ms2a.engine.optimizer import PlainNormConstructor
+from ms2a.engine.training_csv import CsvLoggerHook
 
 __all__ = [
     "ConsoleHook",
+    "CsvLoggerHook",
     "EpochSeedHook",
     "FrozenBatchNormHook",
     "MemoryEMAHook",

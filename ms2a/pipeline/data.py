@@ -211,10 +211,15 @@ def show(report: DataReport, folder: Path, bit_depth: int | None = None, say: Ca
         say(line)
     changed = report.write(folder)
     for checked in report.sets:
-        path = folder / f"data_{re.sub(r'[^A-Za-z0-9]+', '_', checked.name).strip('_')}.jpg"
+        path = folder / sheet_name(checked.name)
         if changed or not path.exists():
             write_contact_sheet(checked, path, bit_depth)
     say(f"data_report.json and a sheet of pictures for each set: {folder}")
+
+
+def sheet_name(set_name: str) -> str:
+    """The file of a set's sheet of pictures."""
+    return f"data_{re.sub(r'[^A-Za-z0-9]+', '_', set_name).strip('_')}.jpg"
 
 
 def options_of(report: DataReport) -> dict[str, Any]:

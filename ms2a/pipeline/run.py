@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ms2a.pipeline.data import check_adaptation, show
+from ms2a.pipeline.report import write_report
 from ms2a.pipeline.runner import Runner
 from ms2a.pipeline.stages import TARGET_TRAINING, load_adaptation, prepare_step, steps_of, write_configs
 from ms2a.pipeline.summary import as_text, write_summary
@@ -19,7 +20,7 @@ def run_pipeline(
     cfg_options: Mapping[str, Any] | None = None,
     say: Callable[..., None] = print,
 ) -> dict[str, Any]:
-    """Runs what is not done yet of an adaptation: training, both tests, drawn detections and the summary.
+    """Runs what is not done yet of an adaptation: training, both tests, drawn detections, summary and report.
 
     Called again, it goes on where it stopped.
 
@@ -52,4 +53,5 @@ def run_pipeline(
     summary = write_summary(adaptation, records)
     say(as_text(summary))
     say(f"summary.txt, summary.json, summary.png, drawn/ and all checkpoints: {adaptation.work_dir}")
+    say(f"to look at, in a browser: {write_report(adaptation.work_dir, say)}")
     return summary

@@ -8,7 +8,7 @@ from typing import Any
 from mmcv import Config
 
 from ms2a.artefacts import memory_file, memory_names, write_text
-from ms2a.config import open_config, settle
+from ms2a.config import load_config, open_config, settle
 from ms2a.errors import UserError
 from ms2a.pipeline.runner import ListedPictures, Step
 
@@ -121,6 +121,17 @@ def write_configs(adaptation: Adaptation) -> None:
     source_only.data.test = adaptation.configs[TARGET_TRAINING].data.test
     for name, config in {**adaptation.configs, "source_only": source_only}.items():
         write_text(config.pretty_text, adaptation.config_path(name))
+
+
+def adaptation_in(work_dir: Path) -> Adaptation:
+    """The adaptation whose configs :func:`write_configs` wrote to a folder.
+
+    Raises:
+        UserError: a config is missing or invalid.
+    """
+    paths = {stage: work_dir / "configs" / f"{stage}.py" for stage in (BASE, SOURCE_TRAINING, TARGET_TRAINING)}
+    configs = {stage: load_config(path) for stage, path in paths.items()}
+    return Adaptation(configs, work_dir, configs[TARGET_TRAINING].get("seed") or 0, None)
 
 
 def steps_of(adaptation: Adaptation) -> list[Step]:

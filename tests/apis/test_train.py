@@ -10,6 +10,7 @@ from mmcv import Config
 from ms2a.apis.train import one_line_worker_errors, train
 from ms2a.apis.training_config import recorded, settle_training, without_memory_files
 from ms2a.config import load_config
+from ms2a.engine.training_csv import read_training
 from ms2a.errors import UserError
 from tests.tiny import make_config, make_domains, make_memory
 
@@ -280,17 +281,45 @@ def test_a_cache_needs_a_size(folder, tmp_path):
     assert "image_cache_mb=-1: expected a whole number" in refusal(folder / "base.py", tmp_path, {"image_cache_mb": -1})
 
 
-def test_tensorboard_is_a_switch(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("ms2a.apis.training_config.find_spec", lambda name: None)
+def test_losses_go_to_a_table_and_to_tensorboard_where_that_is_installed(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("ms2a.apis.train.train_detector", lambda model, datasets, cfg, *_: used.append(cfg))
+    both, table = ["CsvLoggerHook", "TensorboardLoggerHook"], ["CsvLoggerHook"]
+    for installed, switch, expected in (
+        (True, None, both),
+        (True, True, both),
+        (True, False, table),
+        (False, None, table),
+        (False, False, table),
+    ):
+        monkeypatch.setattr(
+            "ms2a.apis.training_config.find_spec", lambda name, there=installed: name if there else None
+        )
+        used, work_dir = [], tmp_path / f"{installed}{switch}"
+        train(load_config(folder / "base.py", settings(tensorboard=switch)), work_dir=work_dir, device="cpu")
+        assert [hook["type"] for hook in used[0].log_config.hooks] == ["TextLoggerHook", *expected]
+        why = "" if expected == both else "tensorboard=False" if installed else "tensorboard is not installed"
+        assert f"losses: {work_dir}/training.csv" in log_of(work_dir) and why in log_of(work_dir)
     assert "pip install tensorboard" in refusal(folder / "base.py", tmp_path, {"tensorboard": True})
 
-    monkeypatch.setattr("ms2a.apis.training_config.find_spec", lambda name: name)
-    used = []
-    monkeypatch.setattr("ms2a.apis.train.train_detector", lambda model, datasets, cfg, *_: used.append(cfg))
-    for switch in (False, True):
-        train(load_config(folder / "base.py", settings(tensorboard=switch)), work_dir=tmp_path, device="cpu")
-    hooks = [[hook["type"] for hook in cfg.log_config.hooks] for cfg in used]
-    assert hooks == [["TextLoggerHook"], ["TextLoggerHook", "TensorboardLoggerHook"]]
+
+def test_the_table_of_losses_goes_on_where_a_resumed_run_does(folder, tmp_path):
+    """Four images in batches of two: two iterations an epoch; the second is evaluated."""
+    config = load_config(folder / "base.py", settings(**{"runner.max_epochs": 2}))
+    train(config, work_dir=tmp_path, device="cpu")
+    rows = read_training(tmp_path / "training.csv")
+    assert [(row["mode"], row["epoch"], row["iteration"]) for row in rows] == [
+        ("train", 0.5, 1),
+        ("train", 1, 2),
+        ("train", 1.5, 3),
+        ("train", 2, 4),
+        ("val", 2, 4),
+    ]
+    assert rows[0]["loss"] == pytest.approx(sum(value for key, value in rows[0].items() if key.startswith("loss_")))
+    assert "night_bbox_mAP" in rows[-1] and "night_bbox_mAP" not in rows[0] and rows[0]["lr"] > 0
+    assert list((tmp_path / "tf_logs").glob("events.*"))
+    train(config, work_dir=tmp_path, device="cpu", resume_from=tmp_path / "epoch_1.pth", validate=False)
+    again = read_training(tmp_path / "training.csv")
+    assert [row["iteration"] for row in again] == [1, 2, 3, 4] and again[:2] == rows[:2]
 
 
 def test_choosing_by_target_labels_is_said(folder, tmp_path):

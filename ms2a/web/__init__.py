@@ -1,0 +1,1 @@
+"""A page to try a trained detector on: one machine, no network."""
