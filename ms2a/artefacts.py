@@ -3,6 +3,7 @@
 torch is imported by the two functions that need it: commands that read and write annotations start without it.
 """
 
+import hashlib
 import json
 import os
 import pickle
@@ -127,6 +128,15 @@ def load_torch(path: str | os.PathLike, what: str, mmap: bool = False) -> Any:
     except Exception as error:  # what a damaged file raises depends on where it is damaged
         reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
         raise UserError(f"{what} {path} cannot be read ({reason}); it may be truncated, make it again") from None
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits; read by the megabyte."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def provenance(config: str | None = None, seed: int | None = None) -> dict[str, Any]:

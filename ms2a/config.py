@@ -16,6 +16,7 @@ from mmcv.utils import import_modules_from_strings
 from mmdet.utils import compat_cfg, replace_cfg_vals
 
 from ms2a.artefacts import memory_file, memory_names
+from ms2a.defaults import DETECTORS
 from ms2a.errors import UserError
 
 # The recipes: in an installed package inside it, in the source tree beside it.
@@ -50,7 +51,7 @@ def open_config(
 
     ``data_roots`` names the folder of every data set. The variable ``MS2A_DATA_ROOT`` replaces the leading ``data/`` of
     all of them, ``MS2A_DATA_ROOT_<NAME>`` the folder of one; ``cfg_options`` come after that. ``image_size`` stands for
-    all the options that :func:`size_options` gives.
+    all the options that :func:`size_options` gives, ``detector`` for those of :func:`detector_options`.
 
     Args:
         path: the config file (.py, .json or .yaml).
@@ -68,6 +69,14 @@ def open_config(
             cfg[key] = value
     _apply_environment(cfg)
     cfg_options = dict(cfg_options or {})
+    detector = cfg_options.pop("detector", cfg.pop("detector", None))
+    if detector is not None:
+        if "deepen_factor" not in cfg:
+            raise UserError(
+                f"config {path} has no deepen_factor for detector={detector!r} to set; change its models, or use the "
+                "recipe that it was made of"
+            )
+        cfg_options = detector_options(detector, f"of config {path}") | cfg_options
     image_size = cfg_options.pop("image_size", cfg.pop("image_size", None))
     if image_size is not None:
         if "img_scale" not in cfg:
@@ -136,6 +145,21 @@ def size_options(image_size: Any, where: str) -> dict[str, Any]:
         "memory_img_scale": (height, width),
         "memory_sizes_hw": [(height // stride, width // stride) for stride in (8, 16, 32)],
     }
+
+
+def detector_options(detector: Any, where: str) -> dict[str, Any]:
+    """The config options that make a detector of a size: those of ``configs/_base_/models/size_<detector>.py``.
+
+    Args:
+        detector: one of :data:`ms2a.defaults.DETECTORS`.
+        where: what it belongs to, for the error.
+
+    Raises:
+        UserError: there is no such size.
+    """
+    if detector not in DETECTORS:
+        raise UserError(f"'detector' {where} is {detector!r}, expected one of {', '.join(DETECTORS)}")
+    return Config.fromfile(str(CONFIGS / "_base_" / "models" / f"size_{detector}.py"))._cfg_dict.to_dict()
 
 
 def _check_size(name: str, value: Any, where: str, smallest: int = 32) -> tuple[int, int]:

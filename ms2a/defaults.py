@@ -2,6 +2,8 @@
 
 # How several processes were started.
 LAUNCHERS = ("none", "pytorch", "slurm")
+# Sizes of detectors, by parameters; ``small`` alone has no COCO weights.
+DETECTORS = ("nano", "small", "tiny", "s", "m", "l", "x")
 # What a prototype is → what its files add to the name of the domain.
 FILE_ENDINGS = {"map": ("",), "vector": ("_foreground", "_background"), "style": ("_style",), "colour": ("_colour",)}
 # How channel maps are drawn: all alike, or by their norm.

@@ -21,3 +21,16 @@ def own_data_roots(monkeypatch):
     """Configs name the folders of their data themselves, wherever the tests are run."""
     for name in [name for name in os.environ if name.startswith("MS2A_DATA_ROOT")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_network(tmp_path_factory, monkeypatch):
+    """Downloads come from this machine alone, also in processes that a test starts, and earlier ones do not count.
+
+    The default detector of a task is thus the small one, from random weights.
+    """
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
+    monkeypatch.delenv("MS2A_WEIGHTS", raising=False)

@@ -163,6 +163,7 @@ def test_leaf_builds_at_full_size(name):
     model = build(cfg)
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     expected = {("x", False): (98, 100), ("x", True): (105, 108), ("n", False): (2, 2.5), ("n", True): (2, 3.5)}
+    expected |= {("nano", False): (0.8, 1), ("nano", True): (1.5, 2.5)}
     low, high = expected[name.split("_")[2], "mom" in name]
     assert low < millions < high
     assert model.bbox_head.num_classes == len(cfg.classes)

@@ -16,6 +16,7 @@ from pydantic import PositiveInt
 
 from ms2a.artefacts import memory_file, memory_names, read_json, write_text
 from ms2a.config import CONFIGS, open_config, settle
+from ms2a.engine.sizes import size_of_model
 from ms2a.errors import UserError
 from ms2a.pipeline.runner import Step
 from ms2a.pipeline.stages import (
@@ -200,7 +201,9 @@ def _read_task(run: Run, work_dir: Path, device: str | None) -> tuple[Adaptation
         if run.shots is not None:
             raise UserError(f"task file {run.task} says itself how many images are annotated; leave out `shots`")
         folder = work_dir / run.task.stem / f"seed{run.seed}"
-        adaptation = adaptation_of(read_task(run.task), folder, run.seed, device)
+        described = read_task(run.task)
+        size = None if described.detector or described.weights else "small"  # that of the methods' configs
+        adaptation = adaptation_of(described, folder, run.seed, device, detector=size)
     else:
         shots = {} if run.shots is None else {"num_annotated": run.shots}
         adaptation = load_adaptation(run.task, work_dir, run.seed, device, {"split_seed": run.seed, **shots})
@@ -221,6 +224,8 @@ def _open_method(
     run: Run, adaptation: Adaptation, task: Mapping[str, Any], cfg_options: Mapping[str, Any] | None
 ) -> Config:
     """The method's config on the task: it starts from the base detector and reads the memory that it asks for."""
+    if run.task.suffix in TASK_SUFFIXES:  # which may say a size
+        cfg_options = {"detector": size_of_model(adaptation.configs[BASE].model), **(cfg_options or {})}
     cfg = open_config(METHODS / f"{run.method}.py", cfg_options, task)
     cfg.load_from = str(adaptation.checkpoint(BASE))
     cfg.checkpoint_config = {**cfg.checkpoint_config, "interval": "${runner.max_epochs}", "save_optimizer": False}

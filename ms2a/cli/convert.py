@@ -1,9 +1,9 @@
-"""Converts annotations (to_coco and the paper's data sets) and checkpoints of the authors' release."""
+"""Converts annotations (to_coco, the paper's data sets) and checkpoints (the authors' release, the YOLOX project)."""
 
 import argparse
 from collections.abc import Sequence
 
-from ms2a.cli import cityscapes, kitti, release, sim10k, to_coco, voc_to_coco
+from ms2a.cli import cityscapes, kitti, release, sim10k, to_coco, voc_to_coco, yolox
 from ms2a.cli.command import add_debug, run_command
 
 CONVERSIONS = {
@@ -13,6 +13,7 @@ CONVERSIONS = {
     "kitti": kitti,
     "sim10k": sim10k,
     "release": release,
+    "yolox": yolox,
 }
 
 

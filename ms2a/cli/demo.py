@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> None:
     """Runs the pipeline on the demo's config."""
     from ms2a.config import CONFIGS
 
-    pipeline.run(argparse.Namespace(config_or_task=CONFIGS / DEMO, **vars(args)))
+    pipeline.run(argparse.Namespace(config_or_task=CONFIGS / DEMO, detector=None, weights=None, **vars(args)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

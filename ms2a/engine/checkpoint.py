@@ -2,18 +2,17 @@
 
 import logging
 import os
-import urllib.error
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.distributed as dist
 from mmcv.runner import get_dist_info
 from torch import Tensor, nn
 
 from ms2a.artefacts import load_torch
+from ms2a.engine.downloads import fetched
+from ms2a.engine.sizes import size_of_weights
 from ms2a.errors import UserError
 
 logger = logging.getLogger("mmdet")
@@ -27,7 +26,7 @@ def read_checkpoint(path: str | os.PathLike, what: str = "checkpoint") -> dict[s
     """Reads a checkpoint onto the CPU.
 
     Args:
-        path: a file, or an http(s) address, which is downloaded once to torch's cache.
+        path: a file, or an http(s) address, see :func:`ms2a.engine.downloads.fetched`.
         what: how to call it in an error, e.g. ``"load_from"``.
 
     Returns:
@@ -36,12 +35,13 @@ def read_checkpoint(path: str | os.PathLike, what: str = "checkpoint") -> dict[s
     Raises:
         UserError: missing, truncated, refused, or without weights.
     """
-    checkpoint = load_torch(_fetched(str(path), what) if "://" in str(path) else path, what)
+    checkpoint = load_torch(fetched(str(path), what) if "://" in str(path) else path, what)
     if not isinstance(checkpoint, Mapping):
         raise UserError(f"{what} {path} holds {type(checkpoint).__name__}, expected a dictionary with 'state_dict'")
     weights = checkpoint.get("state_dict", checkpoint)
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise UserError(f"{what} {path} holds no weights: expected a dictionary with 'state_dict'")
+        hint = f"; one of the YOLOX project: ms2a convert yolox {path} OUT.pth" if "model" in checkpoint else ""
+        raise UserError(f"{what} {path} holds no weights: expected a dictionary with 'state_dict'{hint}")
     weights = {name: value for name, value in weights.items() if not name.startswith("ema_")}
     rest = checkpoint if "state_dict" in checkpoint else {}
     return {**rest, "state_dict": weights, "meta": rest.get("meta") or {}}
@@ -50,8 +50,8 @@ def read_checkpoint(path: str | os.PathLike, what: str = "checkpoint") -> dict[s
 def load_weights(model: nn.Module, path: str | os.PathLike, classes: Sequence[str]) -> None:
     """Starts ``model`` from the weights of an earlier stage or of another data set.
 
-    A base detector may come from other classes: its classification layers then keep their fresh weights. Stage II goes
-    on with the classes of the stage before.
+    A base detector may come from other classes: its classification layers are then taken over for the classes that both
+    know by name, and keep their fresh weights for the others. Stage II goes on with the classes of the stage before.
 
     Args:
         model: the detector with initial weights.
@@ -63,16 +63,11 @@ def load_weights(model: nn.Module, path: str | os.PathLike, classes: Sequence[st
     """
     checkpoint = read_checkpoint(path, "load_from")
     weights, theirs = checkpoint["state_dict"], checkpoint["meta"].get("CLASSES")
+    check_size(weights, size_of_weights(model.state_dict()), f"load_from {path}")
     if theirs is not None and list(_as_list(theirs)) != list(classes):
         if getattr(model, "adapter", None) is not None:
             raise UserError(class_mismatch(f"load_from {path}", theirs, classes))
-        logger.warning(
-            "load_from %s was trained on the classes %s; the config's are %s: classification layers start anew",
-            path,
-            _as_list(theirs),
-            list(classes),
-        )
-        weights = {name: value for name, value in weights.items() if CLASS_PREDICTORS not in name}
+        weights = _by_class(model, weights, _as_list(theirs), list(classes), path)
     weights = without_constants(model, weights)
     _check_parts(model, weights, path)
     try:
@@ -148,6 +143,53 @@ def find_latest(work_dir: str | os.PathLike) -> Path | None:
     return epochs[max(epochs)] if epochs else None
 
 
+def check_size(weights: Mapping[str, Tensor], size: str | None, where: str) -> None:
+    """Checks that weights are of a detector's size, as far as both are known sizes.
+
+    Args:
+        weights: a ``state_dict`` in mmdet's layout.
+        size: the detector's.
+        where: what the weights are, for the error.
+
+    Raises:
+        UserError: they are of another size.
+    """
+    theirs = size_of_weights(weights)
+    if theirs and size and theirs != size:
+        raise UserError(
+            f"{where} is of size {theirs}, the detector of size {size}; give detector={theirs} or other weights"
+        )
+
+
+def _by_class(
+    model: nn.Module, weights: Mapping[str, Tensor], theirs: list[str], classes: list[str], path: str | os.PathLike
+) -> dict[str, Tensor]:
+    """The weights with classification layers for other classes: rows of classes of the same name, else fresh ones."""
+    numbers = {_plain(name): number for number, name in enumerate(theirs)}
+    rows = {own: numbers[_plain(name)] for own, name in enumerate(classes) if _plain(name) in numbers}
+    taken = [classes[own] for own in rows]
+    anew = [name for name in classes if name not in taken]
+    logger.warning(
+        "load_from %s was trained on %d classes; the class layers of %s are taken over, those of %s start anew",
+        path,
+        len(theirs),
+        ", ".join(taken) or "none",
+        ", ".join(anew) or "none",
+    )
+    changed = dict(weights)
+    for name, fresh in model.state_dict().items():
+        fits = CLASS_PREDICTORS in name and name in weights and len(weights[name]) == len(theirs)
+        if fits and weights[name].shape[1:] == fresh.shape[1:]:  # else loading tells what does not fit
+            changed[name] = fresh.clone()
+            for own, their in rows.items():
+                changed[name][own] = weights[name][their]
+    return changed
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", " ").replace("-", " ").strip()
+
+
 def _check_parts(model: nn.Module, weights: Mapping[str, Tensor], path: str | os.PathLike) -> None:
     own = set(model.state_dict())
     if not own & set(weights):
@@ -174,17 +216,3 @@ def _by_part(names: Iterable[str]) -> str:
 
 def _as_list(classes: Sequence[str] | str) -> list[str]:
     return [classes] if isinstance(classes, str) else list(classes)
-
-
-def _fetched(url: str, what: str) -> Path:
-    path = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[-1])
-    rank, world_size = get_dist_info()
-    if rank == 0 and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(path))
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            raise UserError(f"{what} {url} cannot be downloaded: {error}") from None
-    if world_size > 1:
-        dist.barrier()
-    return path

@@ -7,7 +7,8 @@ from typing import Any
 from ms2a.pipeline.data import check_adaptation, show
 from ms2a.pipeline.report import write_report
 from ms2a.pipeline.runner import Runner
-from ms2a.pipeline.stages import TARGET_TRAINING, load_adaptation, prepare_step, steps_of, write_configs
+from ms2a.pipeline.stages import BASE, TARGET_TRAINING, load_adaptation, prepare_step, steps_of, write_configs
+from ms2a.pipeline.start import recipe_options
 from ms2a.pipeline.summary import as_text, write_summary
 from ms2a.pipeline.task import TASK_SUFFIXES, adaptation_of, read_task
 
@@ -19,6 +20,8 @@ def run_pipeline(
     device: str | None = None,
     cfg_options: Mapping[str, Any] | None = None,
     say: Callable[..., None] = print,
+    detector: str | None = None,
+    weights: str | None = None,
 ) -> dict[str, Any]:
     """Runs what is not done yet of an adaptation: training, both tests, drawn detections, summary and report.
 
@@ -31,6 +34,9 @@ def run_pipeline(
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
         cfg_options: config options of all stages; they come after what the task file says.
         say: where progress and the summary's text are told.
+        detector: its size, ``nano``, ``small``, ``tiny``, ``s``, ``m``, ``l`` or ``x``; default: as the config
+            or the task says, see :func:`ms2a.pipeline.start.choose_start`.
+        weights: where the base detector starts: ``coco``, ``none``, a file or an address; default likewise.
 
     Returns:
         the summary: ``source`` and ``target``, ``results`` by detector and score in percent, ``steps`` with seconds,
@@ -41,9 +47,13 @@ def run_pipeline(
     """
     path, work_dir = Path(config_or_task), Path(work_dir) if work_dir else None
     if path.suffix in TASK_SUFFIXES:
-        adaptation = adaptation_of(read_task(path), work_dir, seed, device, cfg_options, say)
+        adaptation = adaptation_of(read_task(path), work_dir, seed, device, cfg_options, say, detector, weights)
     else:
-        adaptation = load_adaptation(path, work_dir or Path("work_dirs", path.stem), seed, device, cfg_options)
+        work_dir = work_dir or Path("work_dirs", path.stem)
+        adaptation = load_adaptation(path, work_dir, seed, device, cfg_options)
+        if detector or weights:
+            options = recipe_options(detector, weights, cfg_options, adaptation.configs[BASE], say)
+            adaptation = load_adaptation(path, work_dir, seed, device, options)
         if not prepare_step(adaptation):  # else there may be no data yet
             report = check_adaptation(adaptation)
             show(report, adaptation.work_dir, adaptation.configs[TARGET_TRAINING].get("bit_depth"), say)

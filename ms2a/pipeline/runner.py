@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 import ms2a
-from ms2a.artefacts import read_json, write_json
+from ms2a.artefacts import file_sha256, read_json, write_json
 from ms2a.errors import EXIT_USER_ERROR, UserError
 
 # Where the package is found, for the steps' processes.
@@ -157,7 +157,7 @@ def _state(path: Path | ListedPictures) -> list:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         return [_stamp(str(file.relative_to(path)), file) for file in files]
-    return [hashlib.sha256(path.read_bytes()).hexdigest()] if path.exists() else []
+    return [file_sha256(path)] if path.exists() else []
 
 
 def _stamp(name: str, path: Path) -> tuple[str, int, int]:

@@ -200,6 +200,9 @@ def train_step(adaptation: Adaptation, stage: str) -> Step:
     command = ["train", adaptation.config_path(stage), "--work-dir", folder]
     command += ["--seed", adaptation.seed, "--auto-resume", "--no-validate"]
     inputs = [adaptation.config_path(stage), *data_inputs(adaptation.configs[stage].data.train)]
+    weights = adaptation.configs[stage].get("load_from")
+    if stage == BASE and weights and "://" not in weights:  # the others start from earlier steps
+        inputs.append(Path(weights))
     return _step(adaptation, stage, command, [folder], inputs)
 
 

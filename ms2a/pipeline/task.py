@@ -15,6 +15,8 @@
       num_annotated: 10           # optional: draw that many images of train
       unlabelled: b/unlabelled    # a folder of images
       test: {annotations: b/test.json, images: b/images}
+    detector: nano                # optional, see ms2a.pipeline.start: nano, small, tiny, s, m, l or x
+    weights: coco                 # optional: coco, none, a file or an address
     epochs: {base: 24, source_training: 8, target_training: 10}   # optional
 
 ``annotations`` is a file or a folder of any format of :mod:`ms2a.datasets.formats`, found by its content. Paths are
@@ -29,21 +31,27 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
-from ms2a.config import CONFIGS, size_options
+from ms2a.apis.pretrained import COCO, NONE
+from ms2a.config import size_options
 from ms2a.datasets.check.report import DataReport
 from ms2a.datasets.formats import FORMATS
+from ms2a.defaults import DETECTORS
 from ms2a.errors import UserError
 from ms2a.memory import MemoryBank
 from ms2a.pipeline.data import check_memory, check_task, entries_of, options_of, prepare_files, show
 from ms2a.pipeline.stages import Adaptation, load_adaptation
+from ms2a.pipeline.start import FROM_RANDOM, PRETRAINED, options_of_start
 from ms2a.validation import Section, validated
 
-TEMPLATE = CONFIGS / "yolox" / "yolox_fs_n_custom_pretrain_mom_ft.py"
 TASK_SUFFIXES = (".yaml", ".yml")
 
 
 def _from_task_file(path: str, info: ValidationInfo) -> Path:
     return (info.context.parent / path).resolve()
+
+
+def _weights(text: str, info: ValidationInfo) -> str:
+    return text if text in (COCO, NONE) or "://" in text else str(_from_task_file(text, info))
 
 
 def _folder_name(name: str) -> str:
@@ -115,6 +123,8 @@ class Task(Section):
     bit_depth: Annotated[int, Field(strict=True, ge=8, le=16)] | None = None
     source: Source
     target: Target
+    detector: Literal[DETECTORS] | None = None
+    weights: Annotated[str, Field(min_length=1), AfterValidator(_weights)] | None = None
     epochs: Epochs = Epochs()
     _file: Path = PrivateAttr()
 
@@ -165,6 +175,8 @@ def adaptation_of(
     device: str | None = None,
     cfg_options: Mapping[str, Any] | None = None,
     say: Callable[..., None] = print,
+    detector: str | None = None,
+    weights: str | None = None,
 ) -> Adaptation:
     """The configs of a task's stages; its data are checked, its annotations prepared in ``work_dir/annotations``.
 
@@ -174,7 +186,9 @@ def adaptation_of(
         seed: of the draw of annotated images, training, sampling and clustering.
         device: see :class:`~ms2a.pipeline.stages.Adaptation`.
         cfg_options: further config options for all stages; they come after what the task file says.
-        say: where it is told what the check of the data found.
+        say: where it is told what the check of the data found, and where the base detector starts.
+        detector: in the place of the task file's, see :func:`ms2a.pipeline.start.choose_start`.
+        weights: in the place of the task file's.
 
     Raises:
         UserError: the data are not right, see :func:`ms2a.pipeline.data.check_task`; a stage is too short; or an option
@@ -190,12 +204,15 @@ def adaptation_of(
         show(report, work_dir, bit_depth, say)
         report.refuse()
     files = prepare_files(task, report, work_dir / "annotations", seed)
+    detector = detector or cfg_options.pop("detector", None) or task.detector
+    start, cfg_options = options_of_start(detector, weights or task.weights, cfg_options, work_dir, say)
     options = _data_options(task, files) | options_of(report)
     options |= {"image_size": task.image_size, "bit_depth": task.bit_depth, **cfg_options}
     stages = {
         stage: {"max_epochs": epochs, **options} for stage, epochs in task.epochs.model_dump(exclude_none=True).items()
     }
-    adaptation = load_adaptation(TEMPLATE, work_dir, seed, device, options, stages)
+    template = PRETRAINED if start.weights and start.detector else FROM_RANDOM
+    adaptation = load_adaptation(template, work_dir, seed, device, options, stages)
     for stage in stages:
         _check_epochs(adaptation, stage, task)
     report = check_memory(adaptation, report)
@@ -206,7 +223,7 @@ def adaptation_of(
 
 def report_of(task: Task) -> DataReport:
     """What the check says of a task's data, and of the memory that is to be made of them. Nothing is written."""
-    return check_memory(load_adaptation(TEMPLATE, Path(task.name)), check_task(task))
+    return check_memory(load_adaptation(FROM_RANDOM, Path(task.name)), check_task(task))
 
 
 def _data_options(task: Task, files: Mapping[str, Path]) -> dict[str, Any]:

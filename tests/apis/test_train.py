@@ -186,7 +186,9 @@ def test_other_classes_start_the_base_stages_classifiers_anew(folder, base, tmp_
     assert after["bbox_head.multi_level_conv_cls.0.weight"].shape[0] == 2
     name = "bbox_head.multi_level_conv_reg.0.weight"
     assert torch.equal(after[name], weights(base / "latest.pth")[name])
-    assert "trained on the classes ['part']; the config's are ['bolt', 'nut']" in log_of(tmp_path / "run")
+    assert "trained on 1 classes; the class layers of none are taken over, those of bolt, nut start anew" in log_of(
+        tmp_path / "run"
+    )
 
 
 class Evil:

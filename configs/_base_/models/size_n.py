@@ -2,6 +2,7 @@
 
 deepen_factor = 0.33
 widen_factor = 0.25
+use_depthwise = False
 neck_in_channels = [64, 128, 256]
 c5_channels = 256  # the last of neck_in_channels: what the foreground branch reads
 channels = 64

@@ -2,6 +2,7 @@
 
 deepen_factor = 1.33
 widen_factor = 1.25
+use_depthwise = False
 neck_in_channels = [320, 640, 1280]
 c5_channels = 1280  # the last of neck_in_channels: what the foreground branch reads
 channels = 320

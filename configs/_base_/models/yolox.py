@@ -14,6 +14,7 @@ model = dict(
         type="CSPDarknet",
         deepen_factor="${deepen_factor}",
         widen_factor="${widen_factor}",
+        use_depthwise="${use_depthwise}",
         act_cfg="${activation}",
     ),
     neck=dict(
@@ -21,6 +22,7 @@ model = dict(
         in_channels="${neck_in_channels}",
         out_channels="${channels}",
         num_csp_blocks="${num_csp_blocks}",
+        use_depthwise="${use_depthwise}",
         act_cfg="${activation}",
     ),
     bbox_head=dict(
@@ -28,6 +30,7 @@ model = dict(
         num_classes="${num_classes}",
         in_channels="${channels}",
         feat_channels="${channels}",
+        use_depthwise="${use_depthwise}",
         act_cfg="${activation}",
         loss_cls=dict(type="VarifocalLoss", reduction="sum", loss_weight=1.0),
         loss_obj=dict(type="VarifocalLoss", reduction="sum", loss_weight=1.0),
