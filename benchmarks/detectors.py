@@ -30,6 +30,11 @@ def random_detector(
     one_size = dict(image_size=size_hw, random_size_range=(size_hw[0] // 32,) * 2)
     scale = dict(widen_factor=width, deepen_factor=depth, num_csp_blocks=round(3 * depth))
     cfg = load_config(config, {**scale, **sizes, **one_size})
+    return with_random_memory(cfg, seed)
+
+
+def with_random_memory(cfg: Config, seed: int = 0) -> tuple[Config, nn.Module]:
+    """A config and its detector with random weights; a memory gets random prototypes."""
     for name in ("mmcv", "mmdet"):  # they tell how each layer was initialised
         logging.getLogger(name).setLevel(logging.WARNING)
     torch.manual_seed(seed)

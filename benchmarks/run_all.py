@@ -21,6 +21,7 @@ NOT_BENCHMARKS = {
     "gpu_training.py",
     "images.py",
     "run_all.py",
+    "sizes.py",
 }
 
 

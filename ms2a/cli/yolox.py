@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     if told["images"]:
         print(f"batch norm statistics taken over {told['images']} pictures")
     if told["difference"] is not None:
-        print(f"outputs differ from ONNX Runtime's by {told['difference']:.1e} at most")
+        print(f"outputs differ from ONNX Runtime's by {told['difference']:.1e} of their size at most")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

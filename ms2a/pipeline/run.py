@@ -34,8 +34,7 @@ def run_pipeline(
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
         cfg_options: config options of all stages; they come after what the task file says.
         say: where progress and the summary's text are told.
-        detector: its size, ``nano``, ``small``, ``tiny``, ``s``, ``m``, ``l`` or ``x``; default: as the config
-            or the task says, see :func:`ms2a.pipeline.start.choose_start`.
+        detector: its size; default: as the config or the task says, see :func:`ms2a.pipeline.start.choose_start`.
         weights: where the base detector starts: ``coco``, ``none``, a file or an address; default likewise.
 
     Returns:

@@ -23,7 +23,7 @@
 relative to the task file. ``bit_depth: 12`` beside ``image_size`` says how many of the 16 bits of pictures are used.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,7 +39,7 @@ from ms2a.defaults import DETECTORS
 from ms2a.errors import UserError
 from ms2a.memory import MemoryBank
 from ms2a.pipeline.data import check_memory, check_task, entries_of, options_of, prepare_files, show
-from ms2a.pipeline.stages import Adaptation, load_adaptation
+from ms2a.pipeline.stages import Adaptation, load_adaptation, refuse_options
 from ms2a.pipeline.start import FROM_RANDOM, PRETRAINED, options_of_start
 from ms2a.validation import Section, validated
 
@@ -186,17 +186,15 @@ def adaptation_of(
         seed: of the draw of annotated images, training, sampling and clustering.
         device: see :class:`~ms2a.pipeline.stages.Adaptation`.
         cfg_options: further config options for all stages; they come after what the task file says.
-        say: where it is told what the check of the data found, and where the base detector starts.
+        say: where it is told what the check found, and where the base detector starts.
         detector: in the place of the task file's, see :func:`ms2a.pipeline.start.choose_start`.
         weights: in the place of the task file's.
 
     Raises:
-        UserError: the data are not right, see :func:`ms2a.pipeline.data.check_task`; a stage is too short; or an option
-            would have no effect.
+        UserError: the data are not right, a stage is too short, or an option would have no effect.
     """
     cfg_options = dict(cfg_options or {})
-    if "num_annotated" in cfg_options:
-        raise UserError(f"`cfg_options=num_annotated`: task file {task.file} says that under 'target'; change it there")
+    refuse_options(cfg_options, ["num_annotated"], f"task file {task.file} says that under 'target'; change it there")
     work_dir = work_dir or Path("work_dirs") / task.name
     report = check_task(task, cfg_options)
     bit_depth = cfg_options.get("bit_depth", task.bit_depth)
@@ -205,19 +203,20 @@ def adaptation_of(
         report.refuse()
     files = prepare_files(task, report, work_dir / "annotations", seed)
     detector = detector or cfg_options.pop("detector", None) or task.detector
-    start, cfg_options = options_of_start(detector, weights or task.weights, cfg_options, work_dir, say)
+    told: list[str] = []  # behind what is said of the data
+    start, cfg_options = options_of_start(detector, weights or task.weights, cfg_options, work_dir, told.append)
     options = _data_options(task, files) | options_of(report)
     options |= {"image_size": task.image_size, "bit_depth": task.bit_depth, **cfg_options}
-    stages = {
-        stage: {"max_epochs": epochs, **options} for stage, epochs in task.epochs.model_dump(exclude_none=True).items()
-    }
+    epochs = task.epochs.model_dump(exclude_none=True)
+    stages = {stage: {"max_epochs": count, **options} for stage, count in epochs.items()}
     template = PRETRAINED if start.weights and start.detector else FROM_RANDOM
     adaptation = load_adaptation(template, work_dir, seed, device, options, stages)
-    for stage in stages:
-        _check_epochs(adaptation, stage, task)
+    _check_epochs(adaptation, epochs, task)
     report = check_memory(adaptation, report)
     show(report, work_dir, bit_depth, say)
     report.refuse()
+    for line in told:
+        say(line)
     return adaptation
 
 
@@ -248,12 +247,13 @@ def _data_options(task: Task, files: Mapping[str, Path]) -> dict[str, Any]:
     return settings
 
 
-def _check_epochs(adaptation: Adaptation, stage: str, task: Task) -> None:
-    config = adaptation.configs[stage]
-    shortest = config.lr_config.warmup_iters + config.lr_config.num_last_epochs + 1
-    if config.runner.max_epochs < shortest:
-        raise UserError(
-            f"'epochs.{stage}' of task file {task.file}, or `cfg_options`, is {config.runner.max_epochs}, expected a "
-            f"whole number of at least {shortest} ({config.lr_config.warmup_iters} to warm up, "
-            f"{config.lr_config.num_last_epochs} last ones without mixing, 1 between)"
-        )
+def _check_epochs(adaptation: Adaptation, stages: Iterable[str], task: Task) -> None:
+    for stage in stages:
+        config = adaptation.configs[stage]
+        shortest = config.lr_config.warmup_iters + config.lr_config.num_last_epochs + 1
+        if config.runner.max_epochs < shortest:
+            raise UserError(
+                f"'epochs.{stage}' of task file {task.file}, or `cfg_options`, is {config.runner.max_epochs}, expected "
+                f"a whole number of at least {shortest} ({config.lr_config.warmup_iters} to warm up, "
+                f"{config.lr_config.num_last_epochs} last ones without mixing, 1 between)"
+            )

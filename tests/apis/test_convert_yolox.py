@@ -171,8 +171,8 @@ def test_the_published_nano_from_its_onnx_file(tmp_path, capsys):
     image = smooth_pictures(1, (416, 416))
     torch.testing.assert_close(outputs(ours, image), outputs(theirs, image), rtol=1e-3, atol=1e-3)
     assert difference_to_onnx(theirs, ONNX, image) < 1e-3
-    ours.bbox_head.multi_level_conv_reg[1].bias.data[2] += 0.1
-    with pytest.raises(UserError, match="computes something else .*: outputs differ by 0.1"):
+    ours.bbox_head.multi_level_conv_reg[1].bias.data[2] += 0.5
+    with pytest.raises(UserError, match="computes something else .*: outputs differ by 0"):
         difference_to_onnx(ours, ONNX, image)
 
 
@@ -247,6 +247,6 @@ def test_the_projects_own_network_computes_the_same(project, size, tmp_path, cap
         export = dict(dynamo=False, opset_version=17, do_constant_folding=True)
         torch.onnx.export(theirs, image, str(tmp_path / "in.onnx"), **export)
         told = convert_file(tmp_path / "in.onnx", tmp_path / "folded.pth", tmp_path / "images", image_size=(96, 128))
-        assert told["size"] == size and told["difference"] < 0.1
+        assert told["size"] == size and told["difference"] < 1e-2
         folded = outputs(loaded(tmp_path / "folded.pth", size, 80), image)
-        torch.testing.assert_close(folded, expected, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(folded, expected, rtol=1e-2, atol=1e-2)
