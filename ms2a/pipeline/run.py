@@ -7,7 +7,15 @@ from typing import Any
 from ms2a.pipeline.data import check_adaptation, show
 from ms2a.pipeline.report import write_report
 from ms2a.pipeline.runner import Runner
-from ms2a.pipeline.stages import BASE, TARGET_TRAINING, load_adaptation, prepare_step, steps_of, write_configs
+from ms2a.pipeline.stages import (
+    BASE,
+    TARGET_TRAINING,
+    Adaptation,
+    load_adaptation,
+    prepare_step,
+    steps_of,
+    write_configs,
+)
 from ms2a.pipeline.start import recipe_options
 from ms2a.pipeline.summary import as_text, write_summary
 from ms2a.pipeline.task import TASK_SUFFIXES, adaptation_of, read_task
@@ -54,9 +62,7 @@ def run_pipeline(
             options = recipe_options(detector, weights, cfg_options, adaptation.configs[BASE], say)
             adaptation = load_adaptation(path, work_dir, seed, device, options)
         if not prepare_step(adaptation):  # else there may be no data yet
-            report = check_adaptation(adaptation)
-            show(report, adaptation.work_dir, adaptation.configs[TARGET_TRAINING].get("bit_depth"), say)
-            report.refuse()
+            _check(adaptation, say)
     write_configs(adaptation)
     records = Runner(adaptation.work_dir, say).run(steps_of(adaptation))
     summary = write_summary(adaptation, records)
@@ -64,3 +70,9 @@ def run_pipeline(
     say(f"summary.txt, summary.json, summary.png, drawn/ and all checkpoints: {adaptation.work_dir}")
     say(f"to look at, in a browser: {write_report(adaptation.work_dir, say)}")
     return summary
+
+
+def _check(adaptation: Adaptation, say: Callable[..., None]) -> None:
+    report = check_adaptation(adaptation)
+    show(report, adaptation.work_dir, adaptation.configs[TARGET_TRAINING].get("bit_depth"), say)
+    report.refuse()
