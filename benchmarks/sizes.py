@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmcv import Config
 from mmcv.runner import build_optimizer
 from torch import Tensor, nn
 
@@ -48,7 +49,7 @@ def measure(part: str, size: str, side: int, iterations: int, batch: int = 1) ->
     return dict(millions=millions, peak_gib=peak, seconds=seconds)
 
 
-def _trainer(model: nn.Module, images: Tensor, side: int, cfg) -> Callable[[], None]:
+def _trainer(model: nn.Module, images: Tensor, side: int, cfg: Config) -> Callable[[], None]:
     optimizer = build_optimizer(model.train(), cfg.optimizer)
     meta = dict(img_shape=(side, side, 3), scale_factor=1.0, domain=cfg.target_domain)
     boxes = torch.tensor([[0.1, 0.2, 0.4, 0.6], [0.5, 0.5, 0.6, 0.7]]) * side

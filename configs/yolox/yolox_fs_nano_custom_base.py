@@ -11,15 +11,14 @@ _base_ = [
 ]
 
 lr = 1e-3
-max_epochs = 12
+max_epochs = 10
 num_last_epochs = 3
 warmup_epochs = 1
-backbone_neck_lr_mult = 0.3
 batch_size = 8
 workers_per_gpu = 2
 eval_interval = 8
 
-# Training is short and starts from nothing: one image at a time, moved and scaled a little.
+# Training is short: one image at a time, moved and scaled a little.
 affine_scale = (0.75, 1.3)
 affine_border = (0, 0)
 load_image = dict(_delete_=True, type="LoadPicture", bit_depth="${bit_depth}")

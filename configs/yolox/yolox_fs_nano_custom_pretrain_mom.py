@@ -10,7 +10,7 @@ _base_ = [
     "../_base_/default_runtime.py",
 ]
 
-lr = 1e-3
+lr = 5e-4
 max_epochs = 8
 num_last_epochs = 2
 warmup_epochs = 1
@@ -19,6 +19,7 @@ workers_per_gpu = 2
 target_times = 8
 affine_scale = (0.5, 1.5)
 residual_lr_mult = 1.0
+zero_init = True  # what the weights know is not replaced
 eval_interval = 8
 nms = dict(type="nms", iou_threshold=0.6)  # as in the base training, to compare with it
 

@@ -20,6 +20,7 @@ target_times = 10
 affine_scale = (0.5, 1.5)
 backbone_neck_lr_mult = 0.4
 residual_lr_mult = 0.2
+zero_init = True
 eval_interval = 10
 source_train = dict(num_images=64, split_seed=0)
 memory_files = None  # the memory comes with the checkpoint

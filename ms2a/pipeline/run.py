@@ -46,8 +46,8 @@ def run_pipeline(
         weights: where the base detector starts: ``coco``, ``none``, a file or an address; default likewise.
 
     Returns:
-        the summary: ``source`` and ``target``, ``results`` by detector and score in percent, ``steps`` with seconds,
-        peak memory in MiB and attempts, ``checkpoint_choice`` and ``provenance``.
+        the summary: ``source`` and ``target``, ``detector`` and ``weights``, ``results`` by detector and score in
+        percent, ``steps`` with seconds, peak memory in MiB and attempts, ``checkpoint_choice`` and ``provenance``.
 
     Raises:
         UserError: the config or task cannot be read or used, its data are not right, or a step failed.

@@ -1,13 +1,16 @@
 """What a pipeline found: a table as text and JSON, and a picture sheet of detections before and after."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from mmcv import Config
 from terminaltables import AsciiTable
 
 from ms2a.analysis.comparison import comparison_sheet
 from ms2a.artefacts import provenance, read_json, write_json, write_text
-from ms2a.pipeline.stages import TARGET_TRAINING, Adaptation
+from ms2a.engine.sizes import size_of_model
+from ms2a.pipeline.stages import BASE, TARGET_TRAINING, Adaptation
 
 METRICS = ("mAP", "mAP_50")
 # Row of the table → folder of its test.
@@ -29,6 +32,7 @@ def write_summary(adaptation: Adaptation, records: Sequence[Mapping]) -> dict[st
     summary = {
         "source": adaptation.source,
         "target": adaptation.target,
+        **_start(adaptation.configs[BASE]),
         "results": {row: _metrics(adaptation, name) for row, name in ROWS.items()},
         "steps": [{key: record[key] for key in ("name", "seconds", "peak_mib", "attempts")} for record in records],
         "checkpoint_choice": CHECKPOINT_CHOICE,
@@ -45,6 +49,12 @@ def write_summary(adaptation: Adaptation, records: Sequence[Mapping]) -> dict[st
         bit_depth=config.get("bit_depth"),
     )
     return summary
+
+
+def _start(base: Config) -> dict[str, str | None]:
+    """Size of the detector, None for one of its own, and the name of the file that its weights started from."""
+    weights = base.get("load_from")
+    return {"detector": size_of_model(base.model), "weights": Path(weights).name if weights else None}
 
 
 def _metrics(adaptation: Adaptation, name: str) -> dict[str, float]:
@@ -69,8 +79,9 @@ def as_text(summary: Mapping[str, Any]) -> str:
         for step in summary["steps"]
     ]
     steps.append(["total", f"{sum(step['seconds'] for step in summary['steps']):.0f} s", "", ""])
+    start = f"detector {summary['detector'] or 'of its own size'} from {summary['weights'] or 'random weights'}"
     return (
-        f"{summary['source']} → {summary['target']}, test sets, percent\n\n{_table(scores)}\n\n"
+        f"{summary['source']} → {summary['target']}, {start}; test sets, percent\n\n{_table(scores)}\n\n"
         f"checkpoints: {summary['checkpoint_choice']}; seed {summary['provenance']['seed']}\n\n{_table(steps)}\n"
     )
 

@@ -271,3 +271,10 @@ def test_shared_steps_come_once_each_behind_what_they_need(tmp_path):
         done |= {chain[-1].name for _, chain in chains}
     # The base detector; both domains in maps and in vectors; maps at K = 100 and 10, and vectors.
     assert [len(chains) for chains in rounds] == [1, 4, 3]
+
+
+def test_methods_take_the_size_that_a_task_of_ones_own_says(tmp_path):
+    own = prepare(tmp_path / "a", make_task(tmp_path / "x", detector="tiny", weights="none"), "joint", None)
+    assert own.config.channels == own.adaptation.configs["base"].model.neck.out_channels == 96
+    small = prepare(tmp_path / "b", make_task(tmp_path / "y"), "joint", None)
+    assert small.config.channels == 64 and small.adaptation.configs["base"].load_from is None

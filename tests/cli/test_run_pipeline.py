@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from ms2a.pipeline.run import run_pipeline
 from tests.tiny import ROOT, make_task
+from tests.yolox_files import NANO
 
 
 def check_report(work_dir, summary):
@@ -75,3 +77,21 @@ def test_both_stages_end_in_a_summary_and_a_second_start_does_nothing_again(tmp_
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert second.returncode == 0 and second.stdout.count("done before") == len(summary["steps"])
     assert checkpoint.stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not NANO.is_file(), reason="the shared COCO weights of size nano are not here")
+def test_both_stages_from_coco_weights(tmp_path):
+    epochs = dict(base=5, source_training=4, target_training=5)
+    task = make_task(tmp_path, epochs=epochs, classes=["person"])
+    for path in tmp_path.glob("*/annotations.json"):
+        path.write_text(path.read_text().replace('"part"', '"person"'))
+    command = [sys.executable, "tools/run_pipeline.py", str(task), "--device", "cpu", "--work-dir", str(tmp_path / "w")]
+    command += ["--cfg-options", "num_prototypes=8"]
+    environment = {**os.environ, "MS2A_WEIGHTS": str(NANO.parent)}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert f"detector nano, from {NANO}" in said
+    assert "the class layers of person are taken over, those of none start anew" in said
+    assert set(json.loads((tmp_path / "w/summary.json").read_text())["results"]) == {"source only", "MS2A"}

@@ -42,7 +42,7 @@ def test_own_data_start_from_coco_weights_where_they_can_be_had(weights, tmp_pat
         assert set(is_depthwise(adaptation.configs[stage]).values()) == {True}
     base, source_training = adaptation.configs[BASE], adaptation.configs[SOURCE_TRAINING]
     assert base.load_from == str(weights) and source_training.load_from.endswith("work/base/latest.pth")
-    assert base.backbone_neck_lr_mult < 1 and base.runner.max_epochs < 20
+    assert base.runner.max_epochs < 20 and source_training.model.adapter.zero_init
     assert weights in train_step(adaptation, BASE).inputs
     assert weights not in train_step(adaptation, SOURCE_TRAINING).inputs
 
@@ -55,7 +55,8 @@ def test_without_them_the_small_detector_is_trained_and_a_line_says_what_would_h
     assert "put yolox_nano.pth from there into a folder and set MS2A_WEIGHTS to that folder" in line
     assert not any(is_depthwise(adaptation.configs[TARGET_TRAINING]).values())
     base = adaptation.configs[BASE]
-    assert base.load_from is None and base.backbone_neck_lr_mult == 1 and base.runner.max_epochs == 20
+    assert base.load_from is None and base.runner.max_epochs == 20
+    assert not adaptation.configs[SOURCE_TRAINING].model.adapter.zero_init
 
 
 def test_a_started_run_keeps_its_start(weights, tmp_path, monkeypatch):
