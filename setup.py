@@ -36,7 +36,7 @@ def version() -> str:
     return scope["__version__"]
 
 
-extras = {name: requirements(name) for name in ("export", "gpu", "demo", "test", "dev")}
+extras = {name: requirements(name) for name in ("export", "int8", "gpu", "demo", "test", "dev")}
 extras["test"] += extras["export"] + extras["demo"]
 WEB_FILES = ["*.html", "*.css", "*.js"]
 

@@ -27,7 +27,8 @@ from torch.utils.data import DataLoader
 
 from benchmarks.compare import parse_args, print_profile, report, time_in_turn
 from benchmarks.detectors import MS2A, PLAIN, random_detector
-from ms2a.apis.export import detections_difference, export_onnx
+from ms2a.apis.export import export_onnx
+from ms2a.apis.export_check import detections_difference
 from ms2a.apis.onnx_detector import OnnxDetector
 from ms2a.artefacts import write_json
 from ms2a.engine.fast_inference import speed_up

@@ -5,10 +5,16 @@ mmdet; ``ms2a.plugin`` adds the detector, losses, datasets, transforms and hooks
 """
 
 import logging
+import os
 import sys
 import warnings
 from importlib import import_module
 from typing import Any
+
+# Threads that wait for others give their core away instead of keeping it busy: where other work runs, a team of busy
+# waiters is many times slower. OpenMP reads this once, when torch is loaded, and every process that is started from
+# here inherits it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from ms2a import operators
 from ms2a.version import __version__

@@ -146,14 +146,20 @@ def provenance(config: str | None = None, seed: int | None = None) -> dict[str, 
         config: name or text of the configuration.
         seed: the random seed.
     """
-    packages = ("torch", "mmcv-full", "mmdet", "numpy", "faiss-cpu", "faiss-gpu-cu12")
     versions = {"ms2a": __version__, "python": platform.python_version()}
+    versions |= installed_versions("torch", "mmcv-full", "mmdet", "numpy", "faiss-cpu", "faiss-gpu-cu12")
+    return {"config": config, "seed": seed, "versions": versions, "git_commit": _git_commit()}
+
+
+def installed_versions(*packages: str) -> dict[str, str]:
+    """The versions of those packages that are installed."""
+    versions = {}
     for package in packages:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return {"config": config, "seed": seed, "versions": versions, "git_commit": _git_commit()}
+    return versions
 
 
 def _git_commit() -> str | None:

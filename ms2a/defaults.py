@@ -16,3 +16,8 @@ SAVE_INTERVAL = 60.0
 CLUSTER_ITERATIONS = 25
 # Lowest score of a detection that is drawn.
 SCORE_THR = 0.3
+# What runs a detector, and in which precision.
+ENGINES = ("auto", "torch", "onnxruntime", "openvino", "opencv")
+PRECISIONS = ("float32", "bfloat16")
+# What an exported file may be made for.
+RUNTIMES = ("onnxruntime", "openvino", "opencv", "ncnn", "tract")

@@ -7,8 +7,6 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from tqdm import tqdm
-
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # what shells report for Ctrl-C
 DEBUG_OPTION, DEBUG_VARIABLE = "--debug", "MS2A_DEBUG"
@@ -30,6 +28,8 @@ class UserError(ValueError):
 
 def warn(message: str) -> None:
     """Prints a warning on stderr, above a progress bar if there is one."""
+    from tqdm import tqdm  # late: the runtime of exported files does without
+
     tqdm.write(f"warning: {message}", file=sys.stderr)
 
 

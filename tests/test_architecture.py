@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ms2a"
 # From the ground up; rooms of one floor may import each other.
 FLOORS = [
-    {"version", "errors", "validation", "defaults", "artefacts", "config", "operators", "mmcv_ext"},
+    {"version", "errors", "validation", "defaults", "artefacts", "config", "operators", "mmcv_ext", "runtime"},
     {"memory", "adaptation"},
     {"models", "datasets", "engine"},
     {"storage", "analysis"},

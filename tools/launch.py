@@ -23,7 +23,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _run_several(tool: str, arguments: Sequence[str], num_processes: int, num_nodes: str) -> None:
-    import torch
+    sys.path.insert(0, str(TOOLS.parent))
+    import ms2a  # noqa: F401  # before torch: it says how threads wait
+
+    import torch  # isort: skip
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun

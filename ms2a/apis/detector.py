@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from mmcv import Config
 from mmdet.datasets import replace_ImageToTensor
 from mmdet.datasets.pipelines import Compose
 
+from ms2a.apis.engines import ONNX_SUFFIX, is_onnx, open_detector
 from ms2a.apis.onnx_detector import OnnxDetector
 from ms2a.apis.pictures import as_bgr, is_path
 from ms2a.apis.result import Result
@@ -18,13 +18,8 @@ from ms2a.config import load_config
 from ms2a.datasets.config_edits import test_pipeline
 from ms2a.datasets.readable import is_readable, unreadable
 from ms2a.defaults import SCORE_THR
-from ms2a.engine.distributed import choose_device
-from ms2a.engine.fast_inference import speed_up
 from ms2a.errors import UserError
 from ms2a.memory.domains import choose_domain
-from ms2a.models.build import build_model, config_classes
-
-ONNX_SUFFIX = ".onnx"
 
 
 class Detector:
@@ -34,15 +29,19 @@ class Detector:
 
     Args:
         config: a config file, what :func:`ms2a.config.load_config` gave, or an .onnx file of ``ms2a export`` alone,
-            which holds its pre-processing and the memory of one domain and is run by ONNX Runtime on the CPU.
+            which holds its pre-processing and the memory.
         checkpoint: the trained weights, which hold the memory, or an .onnx file.
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one, and the CPU for .onnx files.
         cfg_options: dotted keys and values that change the config.
+        engine: ``"torch"``, ``"onnxruntime"``, ``"openvino"``, ``"opencv"`` or ``"auto"``, see
+            :func:`ms2a.apis.engines.open_detector`.
+        precision: ``"float32"`` or ``"bfloat16"``, which is faster on processors that have it and changes boxes.
 
     Attributes:
         classes: class names.
         domains: the domains whose memory can be read; empty for a detector without memory.
         default_domain: the domain of a picture that none is named for: the target.
+        engine: what runs it.
         model: mmdet's detector, in the form that is fast and cannot be trained.
 
     Raises:
@@ -55,19 +54,20 @@ class Detector:
         checkpoint: str | os.PathLike | None = None,
         device: str | None = None,
         cfg_options: Mapping[str, Any] | None = None,
+        engine: str = "auto",
+        precision: str = "float32",
     ):
-        if checkpoint is None and is_path(config) and Path(config).suffix == ONNX_SUFFIX:
-            self.model = OnnxDetector(config)
+        if checkpoint is None and is_path(config) and is_onnx(config):
+            gpu = device is not None and torch.device(device).type == "cuda"
+            self.model = OnnxDetector(config, None, engine, precision, gpu)
             pipeline = self.model.test_pipeline()
         elif checkpoint is None:
             raise UserError(f"`checkpoint` of config {config} is missing; only an {ONNX_SUFFIX} file can stand alone")
         else:
             cfg = config if isinstance(config, Config) else load_config(config, cfg_options)
-            if Path(checkpoint).suffix == ONNX_SUFFIX:
-                self.model = OnnxDetector(checkpoint, config_classes(cfg))
-            else:
-                self.model = speed_up(build_model(cfg, checkpoint, choose_device(device)))
+            self.model = open_detector(cfg, checkpoint, device, engine, precision)
             pipeline = test_pipeline(cfg.data.test)
+        self.engine = self.model.exported.engine if isinstance(self.model, OnnxDetector) else "torch"
         self.classes = tuple(self.model.CLASSES)
         self.domains = list(self.model.domains)
         self.default_domain = self.model.default_domain

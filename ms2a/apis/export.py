@@ -1,39 +1,60 @@
-"""ONNX files of a trained detector that reads one domain's memory: images in, head outputs or detections out."""
+"""ONNX files of a trained detector: images in, head outputs or detections out."""
 
 import json
 import logging
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torchvision
 from mmcv import Config
-from torch import Tensor, nn
+from torch import nn
 
+from ms2a.apis.export_check import check_file, example_inputs
+from ms2a.apis.export_network import Detections, RawOutputs, stem_as_one_convolution
+from ms2a.apis.export_steps import preprocessing, suppression
 from ms2a.artefacts import atomic_path, provenance
 from ms2a.datasets.config_edits import test_pipeline
 from ms2a.engine.fast_inference import fold_batch_norms
 from ms2a.errors import UserError
 from ms2a.memory.domains import choose_domain
 from ms2a.models.build import build_model
+from ms2a.runtime.about import DETECTIONS, DOMAIN, IMAGES, METADATA_KEY, RAW
 
 logger = logging.getLogger("mmdet")
 
 OPSET = 17
-STRIDES = (8, 16, 32)
-INPUT, DETECTIONS = "images", ("detections", "labels")
-RAW = tuple(f"{name}{stride}" for name in ("class", "box", "objectness") for stride in STRIDES)
-# Everything that the file says of itself.
-METADATA_KEY = "ms2a"
-TOLERANCE = 1e-4
-# Traced at one batch and size, checked at another.
-TRACED_SHAPE, CHECKED_SHAPE = (2, 3, 96, 160), (3, 3, 160, 128)
-DEFAULT_MAX_PER_IMG = 1000
+TRACED_SHAPE = (2, 3, 96, 160)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a runtime wants of a file.
+
+    Attributes:
+        one_stem: the stem as one convolution of stride 2, see :func:`stem_as_one_convolution`.
+        fixed: fixed sizes of images and batch, the head's maps, and no memory to choose.
+        one_image: batches of one image.
+    """
+
+    one_stem: bool
+    fixed: bool = False
+    one_image: bool = False
+
+
+# The stem: measured, see docs/runtimes.md. OpenCV 5.0.0 multiplies a batch by the memory's keys wrongly.
+RUNTIMES = {
+    "onnxruntime": Form(one_stem=False),
+    "openvino": Form(one_stem=True),
+    "opencv": Form(one_stem=True, fixed=True, one_image=True),
+    "ncnn": Form(one_stem=True, fixed=True, one_image=True),
+    "tract": Form(one_stem=True, fixed=True),
+}
 
 
 def export_onnx(
@@ -42,7 +63,11 @@ def export_onnx(
     out: str | os.PathLike,
     domain: str | None = None,
     raw: bool = False,
-) -> bool:
+    all_domains: bool = False,
+    size: Sequence[int] | None = None,
+    batch: int | None = None,
+    runtime: str = "openvino",
+) -> list[str]:
     """Writes a trained detector as an ONNX file, checked against PyTorch before it is kept.
 
     The input ``images`` is (B, 3, H, W) float32, BGR in 0–255 as the test pipeline makes it; H and W are multiples of
@@ -53,43 +78,95 @@ def export_onnx(
     * (``raw``) the head's maps at strides 8, 16 and 32, each (B, channels, H/stride, W/stride): ``class<stride>`` and
       ``objectness<stride>`` before the sigmoid and ``box<stride>`` before decoding.
 
+    What :mod:`ms2a.runtime` needs to know (frame, thresholds, classes, domains) is in the file's metadata.
+
     Args:
         cfg: from :func:`ms2a.config.load_config`.
         checkpoint: the trained weights, which hold the memory.
         out: the file to write.
-        domain: whose memory the file holds; default: the target's.
+        domain: whose memory the file holds; default: the target's. With ``all_domains`` it is the default of the file.
         raw: write the head's maps instead of detections.
+        all_domains: the memories of all domains, and a second input ``domain``, int64 (B,), a position in the
+            metadata's ``domains`` for each image.
+        size: height and width of the images, fixed; None: any.
+        batch: images in a batch, fixed; None: any, or 1 where ``size`` is fixed.
+        runtime: the form for one of :data:`RUNTIMES`; the file runs in the others too where they can.
 
     Returns:
-        whether the file could be checked; without ONNX Runtime it can't.
+        the runtimes that it was checked in; none where none is installed.
 
     Raises:
-        UserError: onnx is not installed, an unknown domain or none at all, no NMS, a checkpoint that does not fit, or
-            a file that does not compute what PyTorch does.
+        UserError: onnx is not installed, an unknown domain or none at all, no NMS, a checkpoint that does not fit, a
+            form that the runtime can't run, or a file that does not compute what PyTorch does.
     """
     onnx = import_extra("onnx")
+    shape = fixed_shape(size, batch)
+    form = check_form(runtime, shape, raw, all_domains)
     model = fold_batch_norms(build_model(cfg, checkpoint))
+    if form.one_stem:
+        stem_as_one_convolution(model.backbone)
     domain = choose_domain(domain, model.domains, model.default_domain) if model.domains else None
+    domains = list(model.domains) if all_domains else [domain] if domain else []
     if not raw and not cfg.model.test_cfg.get("nms"):
         raise UserError("the config has no model.test_cfg.nms: `raw=True` exports the head's maps")
-    network = RawOutputs(model, domain)
+    network = RawOutputs(model, domains)
     network = (network if raw else Detections(network, model.bbox_head, cfg.model.test_cfg)).eval()
     if not raw and cfg.model.test_cfg.nms.type != "nms":
         logger.warning(
             "ONNX has no operator for the config's %s: the file uses plain NMS at its IoU threshold %g; --raw leaves "
-            "suppression to you",
+            "suppression to the program that runs it",
             cfg.model.test_cfg.nms.type,
             cfg.model.test_cfg.nms.iou_threshold,
         )
-    about = dict(domain=domain, classes=list(model.CLASSES), raw=raw, provenance=provenance(str(cfg.filename)))
-    about["test_pipeline"] = repr(_plain(test_pipeline(cfg.data.test)))  # as Python: JSON has no tuples
+    pipeline = test_pipeline(cfg.data.test)
+    about = dict(domain=domain, domains=domains, classes=list(model.CLASSES), raw=raw, shape=shape, runtime=runtime)
+    about |= dict(preprocessing=preprocessing(pipeline), suppression=suppression(cfg.model.test_cfg))
+    about |= dict(provenance=provenance(str(cfg.filename)))
+    about["test_pipeline"] = repr(_plain(pipeline))  # as Python: JSON has no tuples
+    if about["preprocessing"] is None:
+        logger.warning("the test pipeline has steps that ms2a.runtime does not know: only MS2A's commands run the file")
     with atomic_path(out) as temporary:
-        _trace(network, temporary, RAW if raw else DETECTIONS)
-        content = onnx.load(str(temporary))
-        onnx.checker.check_model(content)
-        onnx.helper.set_model_props(content, {METADATA_KEY: json.dumps(about)})
-        onnx.save(content, str(temporary))
-        return _check(network, temporary, out)
+        _trace(network, temporary, RAW if raw else DETECTIONS, shape, len(domains))
+        if shape:
+            fold_constants(temporary)
+        write_about(onnx, temporary, about)
+        return _checked(network, temporary, out, about)
+
+
+def fixed_shape(size: Sequence[int] | None, batch: int | None) -> list[int] | None:
+    """The fixed shape (B, 3, H, W) of a file's images; None: any.
+
+    Raises:
+        UserError: they are no sizes that the network takes.
+    """
+    if size is None:
+        if batch is not None:
+            raise UserError(f"`batch={batch}` without `size`: give both, or neither")
+        return None
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 and side % 32 == 0 for side in size):
+        raise UserError(f"`size={','.join(map(str, size))}`: expected height and width, multiples of 32")
+    if batch is not None and batch < 1:
+        raise UserError(f"`batch={batch}`: expected 1 or more")
+    return [batch or 1, 3, *size]
+
+
+def check_form(runtime: str, shape: Sequence[int] | None, raw: bool, all_domains: bool) -> Form:
+    """What a runtime wants.
+
+    Raises:
+        UserError: there is no such runtime, or it can't run a file of this form.
+    """
+    if runtime not in RUNTIMES:
+        raise UserError(f"`runtime={runtime}`: expected one of {', '.join(RUNTIMES)}")
+    form = RUNTIMES[runtime]
+    if form.fixed and (shape is None or not raw or all_domains):
+        raise UserError(
+            f"`runtime={runtime}` takes fixed sizes and runs no NMS: give `size`, the pictures' height and width, and "
+            "`raw`, and one `domain`"
+        )
+    if form.one_image and shape[0] > 1:
+        raise UserError(f"`batch={shape[0]}`: {runtime} computes batches of the memory wrongly; leave it at 1")
+    return form
 
 
 def _plain(value: Any) -> Any:
@@ -111,190 +188,53 @@ def import_extra(name: str) -> Any:
         raise UserError(f"{name} is not installed; run: pip install onnx onnxruntime") from None
 
 
-class RawOutputs(nn.Module):
-    """The network, with all that depends on one domain's memory alone as constants.
-
-    Args:
-        model: the detector in evaluation mode.
-        domain: whose memory it reads; None where it has none.
-    """
-
-    def __init__(self, model: nn.Module, domain: str | None):
-        super().__init__()
-        self.backbone, self.neck, self.head = model.backbone, model.neck, model.bbox_head
-        self.levels = model.adapter.levels if domain else None
-        with torch.no_grad():
-            self.remembered = model.adapter.remember([domain]) if domain else None
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) → the nine maps of :data:`RAW`."""
-        maps = self.neck(self.backbone(images))
-        if self.levels is not None:
-            # Made of the traced batch size, so that the file takes any.
-            domain_index = torch.zeros(images.shape[0], dtype=torch.long, device=images.device)
-            maps = [
-                adapt(feature, remembered, domain_index)
-                for adapt, feature, remembered in zip(self.levels, maps, self.remembered, strict=True)
-            ]
-        return tuple(level for kind in self.head(maps) for level in kind)
+def write_about(onnx: Any, path: Path, about: dict[str, Any]) -> None:
+    """Checks a file and writes into it what it is to say of itself."""
+    content = onnx.load(str(path))
+    onnx.checker.check_model(content)
+    onnx.helper.set_model_props(content, {METADATA_KEY: json.dumps(about)})
+    onnx.save(content, str(path))
 
 
-class Detections(nn.Module):
-    """Decoded boxes and plain NMS of the classes apart.
-
-    Args:
-        network: the network.
-        head: mmdet's head, which decodes.
-        test_cfg: the config's thresholds.
-    """
-
-    def __init__(self, network: RawOutputs, head: nn.Module, test_cfg: Config):
-        super().__init__()
-        self.network, self.head = network, head
-        self.iou_threshold = float(test_cfg.nms.iou_threshold)
-        max_per_img = int(test_cfg.get("max_per_img", -1))
-        self.max_per_img = max_per_img if max_per_img > 0 else DEFAULT_MAX_PER_IMG  # which has to have a limit
-        # mmdet keeps scores equal to the threshold, NonMaxSuppression does not.
-        self.score_thr = float(np.nextafter(np.float32(test_cfg.score_thr), np.float32(-1)))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) → detections (B, K, 5) and labels (B, K)."""
-        boxes, scores, labels = self.decode(self.network(images))  # (B, N, 4), (B, N), (B, N)
-        classes = torch.arange(self.head.cls_out_channels, device=labels.device)[:, None]
-        by_class = torch.where(labels[:, None] == classes, scores[:, None], -1.0)  # (B, classes, N)
-        chosen = _Suppression.apply(boxes, by_class, self.iou_threshold, self.score_thr)
-        kept = torch.full_like(scores, -1.0).index_put((chosen[:, 0], chosen[:, 2]), scores.new_zeros(()))
-        # K rows that stand for no detection, so that there are K to choose from in small images too.
-        spare = scores.new_zeros(1, self.max_per_img).expand(scores.shape[0], -1)
-        scores = torch.cat([torch.where(kept < 0, kept, scores), spare - 0.5], dim=1)
-        labels = torch.cat([labels, (spare - 1).long()], dim=1)
-        boxes = torch.cat([boxes, spare[..., None].expand(-1, -1, 4)], dim=1)
-        scores, order = scores.topk(self.max_per_img, dim=1)
-        found = scores >= 0
-        boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4)) * found[..., None]
-        return torch.cat([boxes, scores.clamp(min=0)[..., None]], dim=2), labels.gather(1, order)
-
-    def decode(self, outputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """The head's maps → boxes (B, N, 4) in pixels, scores (B, N) of the best class, and that class (B, N)."""
-        levels = len(STRIDES)
-        flat = [level.flatten(2).transpose(1, 2) for level in outputs]  # (B, H_l·W_l, channels)
-        classes, boxes, objectness = (torch.cat(flat[i : i + levels], 1) for i in range(0, 3 * levels, levels))
-        priors = self.head.prior_generator.grid_priors(
-            [level.shape[2:] for level in outputs[:levels]], boxes.dtype, boxes.device, with_stride=True
-        )
-        scores, labels = classes.sigmoid().max(dim=2)
-        return self.head._bbox_decode(torch.cat(priors), boxes), scores * objectness.sigmoid()[..., 0], labels
-
-
-class _Suppression(torch.autograd.Function):
-    """ONNX's NonMaxSuppression: (image, class, location) int64 (M, 3) of what is kept."""
-
-    @staticmethod
-    def forward(ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
-        chosen = [torch.zeros(0, 3, dtype=torch.long)]
-        for image, label in np.ndindex(*scores.shape[:2]):
-            places = (scores[image, label] > score_thr).nonzero()[:, 0]
-            kept = places[torchvision.ops.nms(boxes[image, places], scores[image, label, places], iou_threshold)]
-            which = torch.tensor([[image, label]]).expand(len(kept), 2)
-            chosen.append(torch.cat([which, kept[:, None]], dim=1))
-        return torch.cat(chosen)
-
-    @staticmethod
-    def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, score_thr: float) -> Any:
-        def constant(value: Any) -> Any:
-            return g.op("Constant", value_t=torch.tensor([value]))
-
-        limit = constant(torch.iinfo(torch.int64).max)
-        return g.op("NonMaxSuppression", boxes, scores, limit, constant(iou_threshold), constant(score_thr))
-
-
-def _trace(network: nn.Module, path: Path, outputs: Sequence[str]) -> None:
-    axes = {name: {0: "batch"} for name in outputs}
+def _trace(
+    network: nn.Module, path: Path, outputs: Sequence[str], shape: Sequence[int] | None, num_domains: int
+) -> None:
+    axes = {name: {0: "batch"} for name in (*outputs, DOMAIN)}
     if outputs == RAW:
-        axes = {name: {0: "batch", 2: f"height_{name}", 3: f"width_{name}"} for name in outputs}
+        axes |= {name: {0: "batch", 2: f"height_{name}", 3: f"width_{name}"} for name in outputs}
+    inputs = example_inputs(shape or TRACED_SHAPE, num_domains)
+    names = (IMAGES, DOMAIN)[: len(inputs)]
+    axes = {name: axes[name] for name in (*outputs, *names) if name != IMAGES}
+    axes[IMAGES] = {0: "batch", 2: "height", 3: "width"}
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the tracer, about sizes that are values of the graph here
         torch.onnx.export(
             network,
-            (torch.rand(TRACED_SHAPE) * 255,),
+            inputs,
             str(path),
             opset_version=OPSET,
-            input_names=[INPUT],
+            input_names=list(names),
             output_names=list(outputs),
-            dynamic_axes={INPUT: {0: "batch", 2: "height", 3: "width"}, **axes},
+            dynamic_axes=None if shape else axes,
             dynamo=False,
         )
 
 
-def _check(network: nn.Module, path: Path, out: str | os.PathLike) -> bool:
-    """Compares with PyTorch at another batch and size; False without ONNX Runtime."""
-    try:
-        session = open_session(path)
-    except UserError as error:
-        logger.warning("%s was not checked: %s", out, error)
-        return False
-    batch, channels, height, width = CHECKED_SHAPE
-    coarse = torch.rand(batch, channels, height // 8, width // 8, generator=torch.Generator().manual_seed(0)) * 255
-    images = nn.functional.interpolate(coarse, size=(height, width), mode="bilinear")  # smooth, as images are
-    with torch.no_grad():
-        expected = [output.numpy() for output in network(images)]
-    found = session.run(None, {INPUT: images.numpy()})
-    if isinstance(network, Detections):
-        pairs = zip(_rows(expected), _rows(found), strict=True)
-        difference = max(detections_difference(*pair, network.max_per_img) for pair in pairs)
-    else:
-        difference = max(map(_difference, expected, found))
-    if not difference <= TOLERANCE:
-        raise UserError(
-            f"{out} is not kept: at {'x'.join(map(str, CHECKED_SHAPE))} it differs from PyTorch by {difference:.1e}, "
-            f"expected {TOLERANCE:g} at most"
-        )
-    return True
-
-
-def open_session(path: str | os.PathLike) -> Any:
-    """An ONNX Runtime session on the CPU, of as many threads as PyTorch uses.
-
-    Raises:
-        UserError: ONNX Runtime is not installed, or the file is missing or damaged.
-    """
+def fold_constants(path: Path) -> None:
+    """Computes what does not depend on the input, in place, by ONNX Runtime: no fixed size is left in the graph."""
     runtime = import_extra("onnxruntime")
-    if not Path(path).is_file():
-        raise UserError(f"ONNX file {path} does not exist; check the path")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    try:
-        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # what a damaged file raises depends on where it is damaged
-        raise UserError(f"ONNX file {path} cannot be read ({' '.join(str(error).split())}); export it again") from None
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC  # standard operators only
+    options.optimized_model_filepath = str(path)
+    runtime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
-def _difference(expected: np.ndarray, found: np.ndarray) -> float:
-    """Largest difference, as a share of the largest value where that is above 1."""
-    return float(np.abs(expected - found).max() / max(np.abs(expected).max(), 1))
-
-
-def _rows(outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """For each image (M, 6): its detections with their labels."""
-    return [np.c_[rows, labels][labels >= 0] for rows, labels in zip(*outputs, strict=True)]
-
-
-def detections_difference(expected: np.ndarray, found: np.ndarray, max_per_img: int | None = None) -> float:
-    """How far the detections of an image differ whatever their order, (M, 6) and (M', 6): boxes, score and label.
-
-    Args:
-        expected: one side.
-        found: the other.
-        max_per_img: a side that has so many was cut: which of equally weak ones were kept then does not count.
-
-    Returns:
-        the largest distance of a detection of either side from the nearest one of the other, each column as a share of
-        its largest value where that is above 1; infinite if only one side has any.
-    """
-    if not len(expected) or not len(found):
-        return 0.0 if len(expected) == len(found) else float("inf")
-    scale = np.maximum(np.abs(expected).max(0), 1)
-    distances = (np.abs(expected[:, None] - found[None]) / scale).max(2)
-    cut = max((side[:, 4].min() + TOLERANCE for side in (expected, found) if len(side) == max_per_img), default=-1)
-    unmatched = [distances.min(1)[expected[:, 4] > cut], distances.min(0)[found[:, 4] > cut]]
-    return float(np.max(np.concatenate(unmatched), initial=0))
+def _checked(network: nn.Module, path: Path, out: str | os.PathLike, about: dict[str, Any]) -> list[str]:
+    """Compares with PyTorch in the runtime the file is for and in ONNX Runtime; none of those that are missing."""
+    wanted = dict.fromkeys((about["runtime"], "onnxruntime"))
+    engines = [name for name in wanted if name == "opencv" or (name in ("onnxruntime", "openvino") and find_spec(name))]
+    if not engines:
+        logger.warning("%s was not checked: no runtime is installed; run: pip install onnxruntime", out)
+    for engine in engines:
+        check_file(network, path, out, about, engine, len(about["domains"]))
+    return engines

@@ -52,6 +52,8 @@ def infer(
     device: str | None = None,
     strict: bool = False,
     img_root: str | os.PathLike | None = None,
+    engine: str = "auto",
+    precision: str = "float32",
 ) -> Summary:
     """Detects objects, draws them, and writes ``detections.json``.
 
@@ -60,8 +62,7 @@ def infer(
 
     Args:
         cfg: from :func:`ms2a.config.load_config`; its test pipeline reads the images.
-        checkpoint: the trained weights, which hold the memory, or an .onnx file made of them, which holds the memory of
-            one domain and is run by ONNX Runtime on the CPU.
+        checkpoint: the trained weights, which hold the memory, or an .onnx file made of them.
         save_dir: folder for the pictures, under the names of the images, and for ``detections.json``.
         img: a folder, an image or a COCO file, or several of these; default: the config's test set, each image with
             its own domain.
@@ -70,13 +71,15 @@ def infer(
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
         strict: stop at an unreadable image instead of skipping it.
         img_root: folder that the names in a COCO file start from.
+        engine: what runs the detector, see :func:`ms2a.apis.engines.open_detector`.
+        precision: likewise.
 
     Raises:
         UserError: no images, an unknown domain, a checkpoint that does not fit, unreadable images (``strict``, or all).
     """
-    detector = Detector(cfg, checkpoint, device)
-    # An ONNX file holds one domain's memory: it has no choice for the config's test set either.
-    if domain is not None or isinstance(detector.model, OnnxDetector):
+    detector = Detector(cfg, checkpoint, device, engine=engine, precision=precision)
+    # An ONNX file of one domain's memory has no choice for the config's test set either.
+    if domain is not None or (isinstance(detector.model, OnnxDetector) and len(detector.domains) == 1):
         domain = choose_domain(domain, detector.domains, detector.default_domain)
     img = [img] if isinstance(img, str | os.PathLike) else list(img)
     if img:
@@ -95,7 +98,8 @@ def infer(
         skip_unreadable(path, strict)
         skipped.append(path)
     check_skipped(skipped, sum(map(len, datasets)), ", ".join(map(str, img)) or "the test set")
-    output.write_json(dict(checkpoint=str(checkpoint), provenance=provenance(str(cfg.filename))))
+    ran = dict(checkpoint=str(checkpoint), engine=detector.engine, precision=precision)
+    output.write_json(ran | dict(provenance=provenance(str(cfg.filename))))
     return Summary(len(output.images), len(skipped), output.num_drawn)
 
 

@@ -19,16 +19,16 @@ from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.utils import build_ddp, build_dp
 
 from ms2a.analysis.detections import draw_detections, picture_name
+from ms2a.apis.engines import is_onnx, open_detector
+from ms2a.apis.onnx_detector import OnnxDetector
 from ms2a.artefacts import atomic_path, provenance, write_json, write_text
 from ms2a.datasets.boxes import as_xywh
 from ms2a.datasets.config_edits import allow_batches, flip_views, has_views
 from ms2a.datasets.load_picture import read_picture
 from ms2a.engine.checkpoint import class_mismatch
 from ms2a.engine.distributed import choose_device, init_distributed
-from ms2a.engine.fast_inference import speed_up
 from ms2a.engine.prefetch import ThreadedLoader
 from ms2a.errors import UserError
-from ms2a.models.build import build_model
 
 logger = logging.getLogger("mmdet")
 
@@ -84,17 +84,25 @@ class TestRun:
 
 
 def test(
-    cfg: Config, checkpoint: str | os.PathLike, device: str | None = None, launcher: str = "none", tta: bool = False
+    cfg: Config,
+    checkpoint: str | os.PathLike,
+    device: str | None = None,
+    launcher: str = "none",
+    tta: bool = False,
+    engine: str = "auto",
+    precision: str = "float32",
 ) -> TestRun | None:
     """Runs a trained detector over its config's test set.
 
     Args:
         cfg: from :func:`ms2a.config.load_config`; not changed. Batches are as large as
             ``data.test_dataloader.samples_per_gpu`` says.
-        checkpoint: the trained weights, which hold the memory.
+        checkpoint: the trained weights, which hold the memory, or an .onnx file made of them.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; default: a GPU if there is one.
         launcher: see :func:`ms2a.engine.distributed.init_distributed`.
         tta: test-time augmentation: merge the detections of each image and of its mirror image.
+        engine: what runs the detector, see :func:`ms2a.apis.engines.open_detector`; torch for several processes.
+        precision: likewise.
 
     Returns:
         The detections; None in all but the first of several processes.
@@ -107,13 +115,18 @@ def test(
     dataset = build_dataset(cfg.data.test)
     options = dict(samples_per_gpu=1, workers_per_gpu=2) | dict(cfg.data.test_dataloader)
     loader = ThreadedLoader(build_dataloader(dataset, dist=launcher != "none", shuffle=False, **options))
-    model = speed_up(build_model(cfg, checkpoint, torch_device))
+    # An ONNX file runs on the CPU unless a GPU is asked for: the usual package has none.
+    model = open_detector(cfg, checkpoint, device if is_onnx(checkpoint) else torch_device, engine, precision)
+    exported = isinstance(model, OnnxDetector)
+    if exported and (launcher != "none" or has_views(cfg.data.test)):
+        raise UserError("an ONNX file is tested in one process and one view: leave out `launcher` and `tta`")
+    logger.info("engine: %s, %s", model.exported.engine if exported else "torch", precision)
     if list(model.CLASSES) != list(dataset.CLASSES):
         raise UserError(class_mismatch(f"checkpoint {checkpoint}", model.CLASSES, dataset.CLASSES))
-    if cfg.get("fp16") and torch_device.type == "cuda":
+    if cfg.get("fp16") and torch_device.type == "cuda" and not exported:
         wrap_fp16_model(model)
     if launcher == "none":
-        model = build_dp(model, torch_device.type, device_ids=[torch_device.index or 0])
+        model = build_dp(model, "cpu" if exported else torch_device.type, device_ids=[torch_device.index or 0])
         detections = single_gpu_test(model, loader)
     else:
         model = build_ddp(model, torch_device.type, device_ids=[torch_device.index], broadcast_buffers=False)

@@ -24,6 +24,7 @@ COMMANDS = (
     "extract",
     "cluster",
     "export",
+    "compare-engines",
     "configs",
     "check",
     "split",

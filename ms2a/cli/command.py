@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from ms2a.defaults import LAUNCHERS
+from ms2a.defaults import ENGINES, LAUNCHERS, PRECISIONS
 from ms2a.errors import DEBUG_OPTION, DEBUG_VARIABLE
 
 
@@ -40,6 +40,17 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Adds ``--device``."""
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--engine`` and ``--precision``."""
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="what runs the detector (default: torch for weights, the fastest that is installed for .onnx files)",
+    )
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="bfloat16: torch or openvino")
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:

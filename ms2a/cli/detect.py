@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from ms2a.cli.command import add_cfg_options, add_device, run_command
+from ms2a.cli.command import add_cfg_options, add_device, add_engine, run_command
 from ms2a.defaults import SCORE_THR
 
 
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--score-thr", type=float, default=SCORE_THR, help="lowest score drawn (default: %(default)s)")
     parser.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of skipping it")
     add_device(parser)
+    add_engine(parser)
     add_cfg_options(parser)
 
 
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> None:
         score_thr=args.score_thr,
         device=args.device,
         strict=args.strict,
+        engine=args.engine,
+        precision=args.precision,
     )
     skipped = f", {summary.num_skipped} unreadable ones skipped" if summary.num_skipped else ""
     print(

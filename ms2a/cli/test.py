@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ms2a.cli.command import add_cfg_options, add_device, add_launcher, run_command
+from ms2a.cli.command import add_cfg_options, add_device, add_engine, add_launcher, run_command
 from ms2a.defaults import SCORE_THR
 from ms2a.errors import UserError
 
@@ -12,7 +12,7 @@ from ms2a.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
     parser.add_argument("config", help="config whose data.test is tested")
-    parser.add_argument("checkpoint", help="trained weights; they hold the memory")
+    parser.add_argument("checkpoint", help="trained weights, which hold the memory, or an .onnx file")
     parser.add_argument("--out", help="write the detections: .pkl (mmdet's results) or .json (COCO results)")
     parser.add_argument("--eval", nargs="+", choices=["bbox", "proposal"], help="scores to compute")
     parser.add_argument("--show", action="store_true", help="show each image with its detections")
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tta", action="store_true", help="merge each image's detections with its mirror image's")
     add_device(parser)
+    add_engine(parser)
     add_launcher(parser)
     add_cfg_options(parser)
 
@@ -51,7 +52,15 @@ def run(args: argparse.Namespace) -> None:
     if args.show:
         check_display()
     cfg = load_config(args.config, args.cfg_options)
-    tested = test(cfg, args.checkpoint, device=args.device, launcher=args.launcher, tta=args.tta)
+    tested = test(
+        cfg,
+        args.checkpoint,
+        device=args.device,
+        launcher=args.launcher,
+        tta=args.tta,
+        engine=args.engine,
+        precision=args.precision,
+    )
     if tested:
         print()  # ends the line of the progress bar
         if args.out:

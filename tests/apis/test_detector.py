@@ -234,7 +234,6 @@ def test_impossible_numbers_and_files_are_refused(folder, detector):
 
 
 def test_an_exported_file_alone_finds_what_its_checkpoint_finds(folder, detector):
-    pytest.importorskip("onnxruntime")
     export_onnx(load_config(folder / "config.py"), folder / "weights.pth", folder / "day.onnx", domain="day")
     exported = ms2a.Detector(folder / "day.onnx")
     assert exported.domains == ["day"]

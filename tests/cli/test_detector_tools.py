@@ -18,7 +18,7 @@ from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.utils import build_dp
 from pycocotools.coco import COCO
 
-from ms2a.apis.export import detections_difference
+from ms2a.apis.export_check import detections_difference
 from ms2a.config import load_config
 from ms2a.errors import UserError
 from ms2a.models import release

@@ -20,19 +20,22 @@ CASES = {
     "train from the newest": ("ms2a.apis.train:train", "c.py --auto-resume", dict(auto_resume=True)),
     "test": (
         "ms2a.apis.test:test",
-        f"c.py w.pth --eval bbox --tta --device cpu --launcher pytorch {OPTIONS}",
-        dict(checkpoint="w.pth", tta=True, device="cpu", launcher="pytorch"),
+        "c.py w.pth --eval bbox --tta --device cpu --launcher pytorch --engine openvino --precision bfloat16 "
+        f"{OPTIONS}",
+        dict(checkpoint="w.pth", tta=True, device="cpu", launcher="pytorch", engine="openvino", precision="bfloat16"),
     ),
     "detect": (
         "ms2a.apis.inference:infer",
-        f"c.py w.pth out --img a b --img_root r --domain d --score-thr 0.7 --strict --device cpu {OPTIONS}",
+        "c.py w.pth out --img a b --img_root r --domain d --score-thr 0.7 --strict --device cpu --engine opencv "
+        f"--precision bfloat16 {OPTIONS}",
         dict(checkpoint="w.pth", save_dir="out", img=["a", "b"], img_root="r", domain="d", score_thr=0.7)
-        | dict(strict=True, device="cpu"),
+        | dict(strict=True, device="cpu", engine="opencv", precision="bfloat16"),
     ),
     "export": (
         "ms2a.apis.export:export_onnx",
-        f"c.py w.pth o.onnx --domain d --raw {OPTIONS}",
-        dict(checkpoint="w.pth", out="o.onnx", domain="d", raw=True),
+        f"c.py w.pth o.onnx --domain d --raw --all-domains --size 64,96 --batch 2 --runtime onnxruntime {OPTIONS}",
+        dict(checkpoint="w.pth", out="o.onnx", domain="d", raw=True, all_domains=True, size=(64, 96), batch=2)
+        | dict(runtime="onnxruntime"),
     ),
     "cluster": (
         "ms2a.storage.cluster:cluster_domains",

@@ -1,11 +1,14 @@
+import faiss
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 
 from ms2a.defaults import CLUSTER_ITERATIONS
 from ms2a.errors import UserError
 from ms2a.memory.clustering import _assign, cluster_maps
 from ms2a.memory.rows import Rows
+from ms2a.memory.shared_rows import cluster_shared_maps
 
 
 def _blobs(n_blobs=5, rows_each=40, size=(3, 4), spread=0.05, seed=0):
@@ -233,3 +236,54 @@ def test_weights_that_are_none_are_refused(value):
     weights[3] = value
     with pytest.raises(UserError, match="weights are negative, NaN or infinite"):
         cluster_maps(torch.rand(20, 2, 2), 3, seed=0, weights=weights)
+
+
+def _outcome(name, n_threads):
+    """Sizes, inertia and centroids of a case, by so many threads."""
+    rows, weights, n_clusters = CASES[name]
+    before = torch.get_num_threads(), faiss.omp_get_max_threads()
+    torch.set_num_threads(n_threads)
+    faiss.omp_set_num_threads(n_threads)
+    try:
+        return cluster_maps(rows[:, None], n_clusters, seed=0, weights=weights)
+    finally:
+        torch.set_num_threads(before[0])
+        faiss.omp_set_num_threads(before[1])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_any_number_of_threads_makes_the_same_clusters(name):
+    one, three = _outcome(name, 1), _outcome(name, 3)
+    assert three.sizes.tolist() == one.sizes.tolist()
+    assert three.inertia == pytest.approx(one.inertia, rel=1e-9)
+    spread = float((one.centroids - one.centroids.mean(0)).abs().max())
+    assert float((three.centroids - one.centroids).abs().max()) <= 1e-6 * spread + 2e-7 * float(
+        one.centroids.abs().max()
+    )
+
+
+def _cluster_part(rank, world, folder):
+    """One of several processes that each hold a part of the rows of every case."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world)
+    outcomes = {}
+    for name, (rows, weights, n_clusters) in CASES.items():
+        ends = [0, *(len(rows) * (part + 1) // world - 7 * (part + 1 < world) for part in range(world))]
+        part = slice(ends[rank], ends[rank + 1])  # of unequal lengths
+        own = None if weights is None else weights[part]
+        found = cluster_shared_maps(rows[part, None].contiguous(), n_clusters, seed=0, weights=own)
+        outcomes[name] = dict(centroids=found.centroids, sizes=found.sizes, inertia=found.inertia)
+    torch.save(outcomes, f"{folder}/{rank}.pth")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 3])
+def test_any_number_of_processes_makes_the_same_clusters(tmp_path, world):
+    torch.multiprocessing.spawn(_cluster_part, (world, str(tmp_path)), nprocs=world)
+    outcomes = [torch.load(tmp_path / f"{rank}.pth", weights_only=True) for rank in range(world)]
+    for name in CASES:
+        alone, found = _outcome(name, 1), outcomes[0][name]
+        assert all(torch.equal(each[name]["centroids"], found["centroids"]) for each in outcomes), name
+        assert found["inertia"][-1] == pytest.approx(alone.inertia[-1], rel=1e-5), name
+        assert int(found["sizes"].sum()) == pytest.approx(int(alone.sizes.sum()), abs=len(alone.sizes)), name
