@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from .about import STRIDES
@@ -37,6 +38,28 @@ def suppress(
     """What NMS (``soft=None``) or soft-NMS (``"linear"``, ``"gaussian"``) leaves of one picture, by falling score."""
     left = np.flatnonzero(scores >= score_thr)
     boxes, scores, labels = boxes[left], scores[left].copy(), labels[left]
+    if not len(boxes):
+        kept = np.zeros(0, np.int64)
+    elif soft is None:
+        corners_and_sides = np.c_[boxes[:, :2], boxes[:, 2:] - boxes[:, :2]].astype(np.float64)
+        # Its own score threshold leaves out equal scores.
+        kept = cv2.dnn.NMSBoxesBatched(corners_and_sides, scores, labels.astype(np.int32), -1.0, iou_threshold)
+    else:
+        kept = _suppress_softly(boxes, scores, labels, iou_threshold, soft, sigma, min_score)
+    kept = np.asarray(kept, np.int64).reshape(-1)[:max_per_img]
+    return boxes[kept], scores[kept], labels[kept]
+
+
+def _suppress_softly(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    iou_threshold: float,
+    soft: str,
+    sigma: float,
+    min_score: float,
+) -> list[int]:
+    """Lowers the scores of boxes that overlap better ones, in place; places of those left, best first."""
     areas, rest, kept = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), np.arange(len(boxes)), []
     while len(rest):
         best = rest[scores[rest].argmax()]
@@ -45,11 +68,7 @@ def suppress(
         sides = np.minimum(boxes[best, 2:], boxes[rest, 2:]) - np.maximum(boxes[best, :2], boxes[rest, :2])
         shared = np.prod(np.maximum(sides, 0), axis=1)
         overlaps = np.where(labels[rest] == labels[best], shared / (areas[best] + areas[rest] - shared), 0)
-        if soft is None:
-            rest = rest[~(overlaps > iou_threshold)]
-            continue
         linear = np.where(overlaps >= iou_threshold, 1 - overlaps, 1)
         scores[rest] *= linear if soft == "linear" else np.exp(-overlaps * overlaps / sigma)
         rest = rest[scores[rest] >= min_score]
-    kept = np.array(kept, np.int64)[:max_per_img]
-    return boxes[kept], scores[kept], labels[kept]
+    return kept

