@@ -22,6 +22,7 @@ NOT_BENCHMARKS = {
     "images.py",
     "run_all.py",
     "sizes.py",
+    "shared_cores.py",  # takes longer than all others together
 }
 
 

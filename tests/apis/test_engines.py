@@ -111,7 +111,7 @@ def test_numbers_that_measure_nothing_are_refused(folder, tmp_path):
 def test_all_forms_are_scored_and_timed(folder, tmp_path):
     pytest.importorskip("onnxruntime")
     cfg = load_config(folder / "config.py")
-    rows = compare_engines(cfg, folder / "weights.pth", tmp_path, rounds=1, images=3, threads=1)
+    rows = compare_engines(cfg, folder / "weights.pth", tmp_path, rounds=1, images=3, threads=1, of_processor=True)
     by_form = {(row.form.engine, row.form.precision): row for row in rows}
     assert {("torch", "float32"), ("onnxruntime", "float32"), ("opencv", "float32")} <= set(by_form)
     reference = by_form["torch", "float32"]
