@@ -90,7 +90,13 @@ def compare_engines(
     with contextlib.ExitStack() as stack:
         workers = []
         for form in forms(cfg, checkpoint, Path(folder), unlabelled):
-            worker = stack.enter_context(Worker(form, threads, paths[0][1]))
+            try:
+                worker = stack.enter_context(Worker(form, threads, paths[0][1]))
+            except RuntimeError as error:
+                if not rows:
+                    raise
+                warn(f"{error}: it is left out")  # its traceback is above
+                continue
             run.detections = list(_detections(worker, paths, cfg))
             scores = {name: score for name, score in _scores(run).items() if form.only in (None, name) or name == MAP}
             rows.append(Row(form, scores, worker.start_seconds))
