@@ -9,8 +9,11 @@ import numpy as np
 
 from ms2a.analysis.detections import draw_detections
 from ms2a.artefacts import atomic_path
+from ms2a.datasets.check.depth import WIDEST
+from ms2a.datasets.check.headers import read_header
 from ms2a.datasets.check.result import CheckedSet
 from ms2a.datasets.load_picture import read_picture
+from ms2a.errors import UserError
 
 NUM_PICTURES, COLUMNS = 12, 4
 CELL_WH = (480, 360)
@@ -20,7 +23,7 @@ IGNORED = "(ignored)"
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def contact_sheet(checked: CheckedSet, bit_depth: int | None = None) -> np.ndarray | None:
+def contact_sheet(checked: CheckedSet, bit_depth: int | None = None) -> tuple[np.ndarray | None, list[str]]:
     """Draws pictures that are evenly spaced in the set, not picked, those with boxes first.
 
     Args:
@@ -28,30 +31,36 @@ def contact_sheet(checked: CheckedSet, bit_depth: int | None = None) -> np.ndarr
         bit_depth: see :func:`ms2a.datasets.load_picture.read_picture`.
 
     Returns:
-        (H, W, 3) uint8, BGR; None where no picture can be read.
+        (H, W, 3) uint8, BGR, or None where no picture can be read; and the names of pictures that are there but cannot
+        be decoded, though their headers can be read.
     """
     boxes = _boxes_by_image(checked)
     images = [image for image in checked.coco["images"] if image["id"] in boxes] or checked.coco["images"]
     chosen = np.linspace(0, len(images) - 1, min(NUM_PICTURES, len(images))).round().astype(int) if images else ()
     classes = [*checked.boxes, IGNORED]
-    cells = []
+    cells, damaged = [], []
     for image in (images[index] for index in chosen):
         path = Path(checked.folder or "", image["file_name"])
-        picture = read_picture(path, bit_depth) if path.is_file() else None
-        if picture is not None:
-            cells.append(_cell(picture, boxes.get(image["id"], ()), classes, image["file_name"]))
+        try:
+            picture = read_picture(path, bit_depth)
+        except UserError:
+            header = read_header(path)
+            damaged += [image["file_name"]] if header and header.bits <= WIDEST else []  # the others are known
+            continue
+        cells.append(_cell(picture, boxes.get(image["id"], ()), classes, image["file_name"]))
     if not cells:
-        return None
+        return None, damaged
     cells += [np.full_like(cells[0][:1], BACKGROUND)] * (-len(cells) % COLUMNS)
-    return np.vstack([_row(cells[start : start + COLUMNS]) for start in range(0, len(cells), COLUMNS)])
+    return np.vstack([_row(cells[start : start + COLUMNS]) for start in range(0, len(cells), COLUMNS)]), damaged
 
 
-def write_contact_sheet(checked: CheckedSet, path: Path, bit_depth: int | None = None) -> None:
-    """Writes the sheet as a JPEG; nothing where no picture can be read."""
-    sheet = contact_sheet(checked, bit_depth)
+def write_contact_sheet(checked: CheckedSet, path: Path, bit_depth: int | None = None) -> list[str]:
+    """Writes the sheet as a JPEG, nothing where no picture can be read; returns what could not be decoded."""
+    sheet, damaged = contact_sheet(checked, bit_depth)
     if sheet is not None:
         with atomic_path(path) as temporary:
             cv2.imwrite(str(temporary), sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return damaged
 
 
 def _boxes_by_image(checked: CheckedSet) -> dict[Any, list[Mapping[str, Any]]]:

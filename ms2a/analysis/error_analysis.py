@@ -32,6 +32,7 @@ def analyse_errors(
     domain: str | None = None,
     classes: Sequence[str] | None = None,
     img_root: str | os.PathLike | None = None,
+    **options: Any,
 ) -> tuple[float, dict[str, float]]:
     """Takes each kind of error away, one at a time.
 
@@ -41,6 +42,7 @@ def analyse_errors(
         domain: whose detections count; needed if the results hold those of several test sets.
         classes: names of the detector's classes, if the annotations have others besides.
         img_root: the test set's image folder; None: pictures are not looked at.
+        **options: of the check, see :class:`ms2a.datasets.check.sets.Options`.
 
     Returns:
         mAP50 in percent, and for each of :data:`KINDS` the points it would gain; without misses where nothing is found.
@@ -50,7 +52,8 @@ def analyse_errors(
             other images, or a class is unknown.
     """
     truth = read_coco(ann_file)
-    checked = check_set(truth, img_root, Options(classes=classes, needs_boxes=False), str(ann_file))
+    options = Options(classes=classes, needs_boxes=False, folder_option="--images", **options)
+    checked = check_set(truth, img_root, options, str(ann_file))
     log_findings([finding for finding in checked.findings if finding.severity == "warning"], ann_file)
     refuse_errors(checked.findings, ann_file)
     if classes is not None:

@@ -23,6 +23,28 @@ def add_map(parser: argparse.ArgumentParser, default: Sequence[str] = ()) -> Non
     )
 
 
+def add_answers(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that answer what the check of the data may ask."""
+    parser.add_argument(
+        "--boxes-of",
+        choices=("stored", "upright"),
+        help="pixels that boxes on photos with a rotation tag are in (default: by where they fit)",
+    )
+    parser.add_argument("--box-form", choices=("corners", "sizes"), help="of COCO boxes that may be corners")
+    parser.add_argument("--bit-depth", type=int, help="significant bits of 16-bit pictures")
+
+
+def answers(args: argparse.Namespace) -> dict[str, Any]:
+    """What the options of :func:`add_answers` say, for :class:`ms2a.datasets.check.sets.Options`.
+
+    Raises:
+        UserError: the bit depth cannot be one.
+    """
+    from ms2a.datasets.load_picture import check_bit_depth
+
+    return dict(boxes_of=args.boxes_of, box_form=args.box_form, bit_depth=check_bit_depth(args.bit_depth))
+
+
 def read_map(words: Sequence[str]) -> dict[str, str] | None:
     """The mapping of ``--map``; None if it is empty.
 

@@ -6,6 +6,7 @@ ANNOTATIONS.json DETECTIONS.json [--domain NAME] [--classes NAME …], the detec
 import argparse
 from collections.abc import Sequence
 
+from ms2a.cli.coco_file import add_answers, answers
 from ms2a.cli.command import run_command
 
 
@@ -16,13 +17,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--domain", help="whose detections count, if the file holds several domains'")
     parser.add_argument("--images", help="image folder: the check looks at the pictures too (default: it does not)")
     parser.add_argument("--classes", nargs="+", help="the detector's classes; default: all that are annotated")
+    add_answers(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Prints one line for each kind of error."""
     from ms2a.analysis.error_analysis import analyse_errors
 
-    whole, gains = analyse_errors(args.ann_file, args.detections, args.domain, args.classes, args.images)
+    files = args.ann_file, args.detections
+    whole, gains = analyse_errors(*files, args.domain, args.classes, args.images, **answers(args))
     print(f"mAP50 {whole:.1f}")
     for kind, gain in gains.items():
         print(f"  without each {kind}: {gain:+.1f}")

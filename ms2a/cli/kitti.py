@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ms2a.cli.coco_file import add_map, checked_coco, read_map, write_coco
+from ms2a.cli.coco_file import add_answers, add_map, answers, checked_coco, read_map, write_coco
 from ms2a.cli.command import run_command
 from ms2a.errors import seed
 
@@ -22,9 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_split(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the validation set."""
+    """Adds the options of the validation set, and the answers to what the check may ask."""
     parser.add_argument("--val", type=float, default=0.1, help="fraction of the images to hold out (default: 0.1)")
     parser.add_argument("--seed", type=seed, default=0, help="another seed holds out others (default: 0)")
+    add_answers(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -32,7 +33,8 @@ def run(args: argparse.Namespace) -> None:
     from ms2a.datasets.formats import read_annotations
 
     coco, findings, *_ = read_annotations(args.labels, args.images, format="kitti", class_map=read_map(args.map))
-    coco = checked_coco(coco, args.images, findings, f"KITTI {args.labels}", folder_option="IMG_FOLDER")
+    options = dict(folder_option="IMG_FOLDER", **answers(args))
+    coco = checked_coco(coco, args.images, findings, f"KITTI {args.labels}", **options)
     write_split(coco, args, "kitti")
 
 

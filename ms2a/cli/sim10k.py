@@ -6,7 +6,7 @@ The annotations are Pascal VOC files; whether they count pixels from 0 or 1 is f
 import argparse
 from collections.abc import Sequence
 
-from ms2a.cli.coco_file import checked_coco
+from ms2a.cli.coco_file import answers, checked_coco
 from ms2a.cli.command import run_command
 from ms2a.cli.kitti import add_split, write_split
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
     from ms2a.datasets.formats import read_annotations
 
     coco, findings, _, first_pixel = read_annotations(args.xml, args.images, args.classes, "voc", args.first_pixel)
-    options = dict(classes=args.classes, folder_option="IMG_FOLDER", first_pixel=first_pixel)
+    options = dict(classes=args.classes, folder_option="IMG_FOLDER", first_pixel=first_pixel, **answers(args))
     coco = checked_coco(coco, args.images, findings, f"Sim10k {args.xml}", **options)
     write_split(coco, args, "sim10k")
 

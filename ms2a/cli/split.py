@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ms2a.cli.coco_file import checked_coco
+from ms2a.cli.coco_file import add_answers, answers, checked_coco
 from ms2a.cli.command import run_command
 from ms2a.errors import seed
 
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=seed, default=0, help="another seed draws other images (default: 0)")
     parser.add_argument("--out", required=True, help="folder to write to")
     parser.add_argument("--name", help="files are NAME_<count>.json; default: <file>_seed<seed>")
+    add_answers(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -30,7 +31,8 @@ def run(args: argparse.Namespace) -> None:
     coco = read_coco(args.annotations)
     classes = args.classes or [category["name"] for category in coco["categories"]]
     order_categories(coco, classes, args.annotations)  # refuses names that the file does not have
-    coco = checked_coco(coco, args.images, (), args.annotations, classes=classes, folder_option="--images")
+    options = dict(classes=classes, folder_option="--images")
+    coco = checked_coco(coco, args.images, (), args.annotations, **options, **answers(args))
     splits = nested_splits(coco, args.counts, args.seed, classes)
     name = args.name or f"{Path(args.annotations).stem}_seed{args.seed}"
     made_by = provenance(config=f"make_fewshot_split of {Path(args.annotations).name}", seed=args.seed)

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ms2a.cli.coco_file import add_map, checked_coco, read_map, write_coco
+from ms2a.cli.coco_file import add_answers, add_map, answers, checked_coco, read_map, write_coco
 from ms2a.cli.command import run_command
 
 
@@ -23,11 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--first-pixel", type=int, choices=(0, 1), help="VOC: number of the upper left pixel (default: by the values)"
     )
     parser.add_argument("--list", help="VOC: text file of names without suffix, as in ImageSets/Main: take only these")
-    parser.add_argument(
-        "--boxes-of",
-        choices=("stored", "upright"),
-        help="pixels that boxes on photos with a rotation tag are in (default: by where they fit)",
-    )
+    add_answers(parser)
     add_map(parser)
 
 
@@ -49,8 +45,8 @@ def run(args: argparse.Namespace) -> None:
     if args.classes:  # a COCO file keeps its own
         order_categories(coco, args.classes, args.annotations)
     name = f"{kind} annotations {args.annotations}"
-    options = dict(classes=args.classes, boxes_of=args.boxes_of, folder_option="IMG_FOLDER", first_pixel=first_pixel)
-    coco = checked_coco(coco, args.images, findings, name, **options)
+    options = dict(classes=args.classes, folder_option="IMG_FOLDER", first_pixel=first_pixel)
+    coco = checked_coco(coco, args.images, findings, name, **options, **answers(args))
     write_coco(coco, f"{kind} annotations of {Path(args.annotations).name}", args.out)
 
 

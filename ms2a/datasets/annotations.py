@@ -2,17 +2,17 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ms2a.artefacts import read_json
-from ms2a.datasets.boxes import as_xywh
+from ms2a.datasets.boxes import NUMBER, as_xywh, as_xyxy, is_box
+from ms2a.datasets.findings import Findings
 from ms2a.errors import UserError
 
 MIN_BOX_SIDE = 1.0
 """Shortest side, in pixels, of a box that counts; mmdet ignores shorter ones in training too."""
 
-NUMBER, ID = int | float, int | float | str
+ID = int | float | str
 _EXPECTED = {NUMBER: "a number above 0", ID: "a number or a text", str: "a text"}
 # List of the file → what an entry is called, and its required keys with the types of their values.
 _REQUIRED = {
@@ -52,6 +52,13 @@ def read_coco(path: str | os.PathLike) -> dict[str, Any]:
         if len(set(values)) < len(values):
             twice = next(value for value in values if values.count(value) > 1)
             raise UserError(f"annotation file {path}: {what} {twice!r} appears more than once; make it unique")
+        texts = [value for value in values if isinstance(value, str)]
+        if 0 < len(texts) < len(values):  # COCO evaluation sorts them
+            number = next(value for value in values if not isinstance(value, str))
+            raise UserError(
+                f"annotation file {path}: some {what}s are texts ({texts[0]!r}), some are numbers ({number}); "
+                "write all in one way"
+            )
     return coco
 
 
@@ -78,45 +85,24 @@ def clip_box(box_xywh: Any, size_wh: tuple[float, float]) -> list[float] | None:
     Returns:
         The clipped box, or None where the box is malformed or what is left has a side below one pixel.
     """
-    if not isinstance(box_xywh, list | tuple) or len(box_xywh) != 4:
+    if not is_box(box_xywh):
         return None
-    if not all(isinstance(value, NUMBER) for value in box_xywh):
-        return None
-    x, y, width, height = box_xywh
-    x1, y1 = max(x, 0), max(y, 0)
-    x2, y2 = min(x + width, size_wh[0]), min(y + height, size_wh[1])
-    # Written so that a NaN is refused as well.
-    if not (x2 - x1 >= MIN_BOX_SIDE and y2 - y1 >= MIN_BOX_SIDE):
+    x1, y1, x2, y2 = as_xyxy(box_xywh)
+    x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, size_wh[0]), min(y2, size_wh[1])
+    if x2 - x1 < MIN_BOX_SIDE or y2 - y1 < MIN_BOX_SIDE:
         return None
     return as_xywh((x1, y1, x2, y2))
 
 
-@dataclass
-class MendReport:
-    """What :func:`mend_annotations` changed."""
+class Mended(NamedTuple):
+    """What :func:`mend_annotations` did: boxes that are gone, boxes that were cut, and whether anything changed."""
 
-    dropped: int = 0
-    clipped: int = 0
-    completed: int = 0
-    orphaned: int = 0
-    unnamed: int = 0
-    renumbered: bool = False
-
-    def __bool__(self) -> bool:
-        return any((self.dropped, self.clipped, self.completed, self.orphaned, self.unnamed, self.renumbered))
-
-    def warning(self) -> str:
-        """One sentence on boxes dropped or clipped; empty if there were none (completing is no one's mistake)."""
-        parts = [
-            (self.dropped, "dropped: outside the image, malformed or under one pixel"),
-            (self.clipped, "clipped to the image"),
-            (self.orphaned, "dropped: of an image that is not listed"),
-            (self.unnamed, "dropped: of a category that is not listed"),
-        ]
-        return "; ".join(f"{count} annotation(s) {what}" for count, what in parts if count)
+    dropped: int
+    clipped: int
+    changed: bool
 
 
-def mend_annotations(coco: dict[str, Any]) -> MendReport:
+def mend_annotations(coco: dict[str, Any], findings: Findings) -> Mended:
     """Makes annotations fit for mmdet and COCO evaluation, in place.
 
     Boxes are clipped to their image; empty ones, and those of images or categories that are not listed, are dropped;
@@ -125,43 +111,53 @@ def mend_annotations(coco: dict[str, Any]) -> MendReport:
 
     Args:
         coco: dictionary as from :func:`read_coco`.
+        findings: is told of boxes dropped or clipped, and of new ids (completing is no one's mistake).
 
     Returns:
-        Counts of what was changed; falsy where nothing was.
+        Counts of what was changed.
     """
-    report = MendReport()
-    sizes_wh = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
-    known, kept = {category["id"] for category in coco["categories"]}, []
+    images = {image["id"]: image for image in coco["images"]}
+    known, kept, clipped, changed = {category["id"] for category in coco["categories"]}, [], 0, False
     for annotation in coco["annotations"]:
-        if annotation["category_id"] not in known:
-            report.unnamed += 1
+        image, bbox = images.get(annotation["image_id"]), annotation.get("bbox")
+        box = clip_box(bbox, (image["width"], image["height"])) if image else None
+        if why := _why_dropped(annotation, known, image, box):
+            findings.warn(f"boxes dropped: {why[0]}", why[1])
             continue
-        if annotation["image_id"] not in sizes_wh:
-            report.orphaned += 1
-            continue
-        box = clip_box(annotation.get("bbox"), sizes_wh[annotation["image_id"]])
-        if box is None:
-            report.dropped += 1
-            continue
-        if box != list(annotation["bbox"]):
-            # A rounding error of a hundredth of a pixel is put right without a word.
-            moved = max(abs(new - old) for new, old in zip(box, annotation["bbox"], strict=True)) > 0.01
-            report.clipped += moved
-            report.completed += not moved
+        kept.append(annotation)
+        if box != list(bbox):
+            changed = True
             annotation["bbox"] = box
+            # A rounding error of a hundredth of a pixel is put right without a word.
+            if max(abs(new - old) for new, old in zip(box, bbox, strict=True)) > 0.01:
+                clipped += 1
+                findings.warn("boxes clipped to their picture", f"{list(bbox)} of {image.get('file_name')}")
         area, crowd = annotation.get("area"), annotation.get("iscrowd")
         if not isinstance(area, NUMBER) or not area > 0 or crowd is None:
+            changed = True
             annotation["area"] = area if isinstance(area, NUMBER) and area > 0 else box[2] * box[3]
             annotation["iscrowd"] = crowd or 0
-            report.completed += 1
-        kept.append(annotation)
+    dropped = len(coco["annotations"]) - len(kept)
     coco["annotations"] = kept
     ids = [annotation.get("id", 0) for annotation in kept]
     if not all(type(value) is int and value for value in ids) or len(set(ids)) < len(ids):
-        report.renumbered = True
+        changed = True
+        findings.note("annotation ids renumbered: texts, zeros or repeated", count=len(kept))
         for number, annotation in enumerate(kept, start=1):
             annotation["id"] = number
-    return report
+    return Mended(dropped, clipped, changed or dropped > 0)
+
+
+def _why_dropped(annotation: Mapping[str, Any], known: set, image: Mapping | None, box: Any) -> tuple[str, str] | None:
+    """Why a box counts for nothing, and what shows it; None if it counts."""
+    if annotation["category_id"] not in known:
+        return "of a category that is not listed", f"category_id {annotation['category_id']!r}"
+    if image is None:
+        return "of a picture that is not listed", f"image_id {annotation['image_id']!r}"
+    if box is None:
+        example = f"{annotation.get('bbox')} of {image.get('file_name')}"
+        return "outside their picture, malformed or under one pixel", example
+    return None
 
 
 def order_categories(coco: dict[str, Any], classes: Sequence[str], path: str | os.PathLike) -> bool:

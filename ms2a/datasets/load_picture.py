@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import cv2
-import mmcv
 import numpy as np
 from mmdet.datasets import PIPELINES
 from mmdet.datasets.pipelines import LoadImageFromFile, LoadImageFromWebcam
 
-from ms2a.datasets.readable import unreadable
+from ms2a.datasets.readable import decoded, unreadable
 from ms2a.errors import UserError
 
 HIDDEN = 114  # what padding and Mosaic are filled with
@@ -65,10 +64,7 @@ def read_picture(path: str | os.PathLike, bit_depth: int | None = None) -> np.nd
     Raises:
         UserError: the picture is missing or unreadable.
     """
-    try:
-        image = mmcv.imread(str(path), COLOUR if bit_depth is None else DEEP_COLOUR)
-    except Exception:  # what is raised depends on the decoder
-        image = None
+    image = decoded(path, COLOUR if bit_depth is None else DEEP_COLOUR)
     if image is None:
         raise unreadable(path)
     return image if bit_depth is None else to_8_bits(image, bit_depth)

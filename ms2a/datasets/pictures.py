@@ -1,6 +1,7 @@
 """The pictures of a folder: found by the names that annotation tools give them, measured without decoding."""
 
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cached_property
@@ -10,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from ms2a.datasets.check.headers import Header, read_header
 from ms2a.datasets.findings import Findings
 from ms2a.datasets.image_folder import find_images
+from ms2a.datasets.readable import unreadable
 from ms2a.errors import UserError
 
 
@@ -37,32 +39,50 @@ class Pictures:
 
     @cached_property
     def _by_last_part(self) -> dict[str, list[str]]:
-        return _grouped(self.names, lambda name: PurePosixPath(name).name)
+        return _grouped(self._names_or_none, lambda name: PurePosixPath(name).name)
+
+    @cached_property
+    def _by_plain_last_part(self) -> dict[str, list[str]]:
+        return _grouped(self._names_or_none, lambda name: _plain(PurePosixPath(name).name))
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
-        return _grouped(self.names, lambda name: PurePosixPath(name).stem)
+        return _grouped(self._names_or_none, lambda name: PurePosixPath(name).stem)
+
+    @property
+    def _names_or_none(self) -> list[str]:
+        try:
+            return self.names
+        except UserError:  # no picture at all
+            return []
+
+    def candidates(self, name: str) -> list[str]:
+        """The pictures whose last part is that of ``name``; else those of which it is, but for case and accents.
+
+        Drives, folders and addresses in front do not matter, nor whether an address is quoted (``%20``).
+        """
+        path = _path_of(name)
+        lasts = list(dict.fromkeys([PurePosixPath(path).name, PurePosixPath(unquote(path)).name]))
+        found = [picture for last in lasts for picture in self._by_last_part.get(last, [])]
+        found = found or [picture for last in lasts for picture in self._by_plain_last_part.get(_plain(last), [])]
+        if len(found) > 1:  # the one whose folders agree, if there is one
+            found = [picture for picture in found if "/" in picture and f"/{path}".endswith(f"/{picture}")] or found
+        return found
 
     def find(self, name: str) -> str | None:
         """The picture that an annotation file calls ``name``.
 
-        A name that leads to a file below the folder is taken as it stands. Otherwise folders, drives and addresses in
-        front are left away, which is said: whole paths of another machine, or of a server's upload folder.
+        A name that leads to a file below the folder is taken as it stands. Otherwise the only one of
+        :meth:`candidates` is, which is said: whole paths of another machine, or of a server's upload folder.
 
         Returns:
-            The path relative to the folder; None where no picture or more than one has the last part of the name.
+            The path relative to the folder; None where no picture or more than one may be meant.
         """
         plain = name.strip().replace("\\", "/")
         inside = os.path.normpath(plain) if plain and not os.path.isabs(plain) else ".."
-        if not inside.startswith("..") and (self.folder / inside).is_file():
+        if not inside.startswith("..") and os.path.isfile(self.folder / inside):
             return PurePosixPath(inside).as_posix()
-        address = urlsplit(plain)
-        if address.scheme and address.netloc:
-            plain = unquote(address.path)
-        last = PurePosixPath(plain).name
-        found = self._by_last_part.get(last, [])
-        if len(found) > 1:  # the one whose folders agree, if there is one
-            found = [path for path in found if f"/{plain}".endswith(f"/{path}")]
+        found = self.candidates(name)
         if len(found) != 1:
             return None
         if plain != found[0]:
@@ -92,8 +112,7 @@ class Pictures:
         Raises:
             UserError: neither is there, or several are.
         """
-        last = PurePosixPath((name or stem).replace("\\", "/")).name
-        several = self._by_last_part.get(last, []) or self._by_stem.get(stem, [])
+        several = self.candidates(name or stem) or self._by_stem.get(stem, [])
         if same_folders and len(several) > 1:
             folder = Path(annotated_in).absolute().parent.as_posix()
             parents = {str(PurePosixPath(path).parent): path for path in several}
@@ -117,8 +136,23 @@ class Pictures:
         """
         header = read_header(self.folder / name)
         if header is None:
-            raise UserError(f"picture {self.folder / name} cannot be read; it may be damaged")
+            raise unreadable(self.folder / name, "; it may be damaged")
         return header
+
+
+def _path_of(name: str) -> str:
+    """A name with ``/`` between folders and, of an address, the path only."""
+    plain = name.strip().replace("\\", "/")
+    try:
+        address = urlsplit(plain)
+    except ValueError:  # brackets that hold no address
+        return plain
+    return unquote(address.path) if address.scheme and address.netloc else plain
+
+
+def _plain(name: str) -> str:
+    """A name as systems compare names that tell neither case nor ways of writing an accent apart."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _grouped(names: list[str], key: Callable[[str], str]) -> dict[str, list[str]]:

@@ -13,12 +13,25 @@ from ms2a.errors import UserError, warn
 logger = logging.getLogger("mmdet")
 
 
+def decoded(path: str | os.PathLike, flag: str | int = "color") -> np.ndarray | None:
+    """Decodes a picture.
+
+    Args:
+        path: the file.
+        flag: mmcv's name of a colour type, or OpenCV's flags.
+
+    Returns:
+        The pixels, BGR where there are colours; None where the picture is missing or cannot be decoded.
+    """
+    try:
+        return mmcv.imread(str(path), flag)
+    except Exception:  # what is raised depends on the decoder
+        return None
+
+
 def is_readable(path: str | os.PathLike) -> bool:
     """Whether a picture is there and can be decoded."""
-    try:
-        return mmcv.imread(str(path)) is not None
-    except Exception:  # what is raised depends on the decoder
-        return False
+    return decoded(path) is not None
 
 
 def unreadable(path: str | os.PathLike, more: str = "") -> UserError:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ms2a.analysis.contact_sheet import write_contact_sheet
 from ms2a.artefacts import provenance, read_json, write_json
 from ms2a.config import size_options
-from ms2a.datasets.annotations import order_categories, read_coco
-from ms2a.datasets.check.between import check_memory_pictures, check_overlap, overlap_severities
+from ms2a.datasets.annotations import order_categories
+from ms2a.datasets.check.between import check_overlap, overlap_severities
 from ms2a.datasets.check.network import limit_for
 from ms2a.datasets.check.report import DataReport
 from ms2a.datasets.check.sets import CheckedSet, Options, check_folder, check_set
@@ -18,7 +18,6 @@ from ms2a.datasets.fewshot import nested_splits
 from ms2a.datasets.formats import read_annotations
 from ms2a.datasets.formats.detect import holds_annotations
 from ms2a.datasets.formats.voc import read_list
-from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, Adaptation, annotated_sets, set_paths
 
 if TYPE_CHECKING:
     from ms2a.pipeline.task import ImageSet, Task
@@ -130,41 +129,14 @@ def _write(coco: dict[str, Any], made_by: dict[str, Any], path: Path) -> Path:
     return path.resolve()
 
 
-def check_adaptation(adaptation: Adaptation) -> DataReport:
-    """Checks the data that the configs of an adaptation name."""
-    config = adaptation.configs[TARGET_TRAINING]
-    tested = annotated_sets(config.data.test)
-    sets = [(item, f"{item.get('domain', '')} train", False) for item in annotated_sets(config.data.train)]
-    sets += [(item, f"{item.get('domain', '')} test", True) for item in tested]
-    checked = []
-    for item, name, is_test in sets:
-        paths = set_paths(item)
-        coco = read_coco(paths.ann_file)
-        order_categories(coco, item["classes"], paths.ann_file)
-        options = Options(
-            classes=item["classes"],
-            image_size_hw=config.get("img_scale"),
-            max_per_img=config.model.test_cfg.get("max_per_img"),
-            bit_depth=config.get("bit_depth"),
-            is_test=is_test,
-            boxes_of=item.get("boxes_of"),
-            box_form=item.get("box_form"),
-        )
-        checked.append(check_set(coco, paths.folder, options, name))
-    images = config.memory_images[adaptation.target]
-    options = Options(bit_depth=config.get("bit_depth"))
-    checked.append(check_folder(images["img"], options, UNLABELLED, images.get("img_root")))
-    trains = [name for _, name, is_test in sets if not is_test]
-    severities = overlap_severities([f"{adaptation.target} test"], trains, [UNLABELLED])
-    return check_memory(adaptation, DataReport(checked, check_overlap(checked, severities)))
-
-
 def check_files(
     path: str | Path,
     images: str | Path | None,
     options: Options,
     format: str | None = None,
     first_pixel: int | None = None,
+    class_map: Mapping[str, str] | None = None,
+    listed: Sequence[str] | None = None,
 ) -> CheckedSet:
     """Checks annotations of any format, or a folder that holds nothing but pictures.
 
@@ -172,8 +144,10 @@ def check_files(
         path: the annotations, or the folder.
         images: image folder; None: ``images`` beside the annotations, else the folder that they are in.
         options: what is known besides.
-        format: of the annotations; None: found out.
-        first_pixel: of VOC annotations; None: found out.
+        format: see :func:`ms2a.datasets.formats.read_annotations`.
+        first_pixel: see there.
+        class_map: see there.
+        listed: see there.
 
     Raises:
         UserError: there are neither annotations nor pictures, or the annotations cannot be read.
@@ -184,22 +158,10 @@ def check_files(
     folder = path if path.is_dir() else path.parent
     if images is None:
         images = next((place for place in (folder / "images", folder.parent / "images") if place.is_dir()), folder)
-    read = read_annotations(path, images, options.classes, format, first_pixel)
+    read = read_annotations(path, images, options.classes, format, first_pixel, class_map, listed)
     if options.classes is not None:
         order_categories(read.coco, options.classes, path)
     return check_set(read.coco, images, replace(options, first_pixel=read.first_pixel), str(path), read.findings)
-
-
-def check_memory(adaptation: Adaptation, report: DataReport) -> DataReport:
-    """The report, with what it means for Stage I that there are so many unlabelled pictures."""
-    config = adaptation.configs[SOURCE_TRAINING]
-    findings = check_memory_pictures(
-        report.sets[-1],
-        adaptation.configs[BASE].model.neck.out_channels,
-        config.model.adapter.memory.num_prototypes,
-        config.num_colours if config.get("colour_prob") else None,
-    )
-    return replace(report, findings=[*report.findings, *findings])
 
 
 def show(report: DataReport, folder: Path, bit_depth: int | None = None, say: Callable[..., None] = print) -> None:
@@ -213,7 +175,9 @@ def show(report: DataReport, folder: Path, bit_depth: int | None = None, say: Ca
     for checked in report.sets:
         path = folder / sheet_name(checked.name)
         if changed or not path.exists():
-            write_contact_sheet(checked, path, bit_depth)
+            if damaged := write_contact_sheet(checked, path, bit_depth):
+                what = f"pictures that the sheet should show and that cannot be decoded: {len(damaged)} ({damaged[0]})"
+                say(f"warning: {checked.name}: {what}; they may be damaged, and others as well")
     say(f"data_report.json and a sheet of pictures for each set: {folder}")
 
 

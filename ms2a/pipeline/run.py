@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ms2a.pipeline.data import check_adaptation, show
+from ms2a.pipeline.config_data import check_adaptation
+from ms2a.pipeline.data import show
 from ms2a.pipeline.report import write_report
 from ms2a.pipeline.runner import Runner
 from ms2a.pipeline.stages import (

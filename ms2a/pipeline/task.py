@@ -38,7 +38,8 @@ from ms2a.datasets.formats import FORMATS
 from ms2a.defaults import DETECTORS
 from ms2a.errors import UserError
 from ms2a.memory import MemoryBank
-from ms2a.pipeline.data import check_memory, check_task, entries_of, options_of, prepare_files, show
+from ms2a.pipeline.config_data import check_memory
+from ms2a.pipeline.data import check_task, entries_of, options_of, prepare_files, show
 from ms2a.pipeline.stages import Adaptation, load_adaptation, refuse_options
 from ms2a.pipeline.start import FROM_RANDOM, PRETRAINED, options_of_start
 from ms2a.validation import Section, validated
@@ -220,9 +221,10 @@ def adaptation_of(
     return adaptation
 
 
-def report_of(task: Task) -> DataReport:
+def report_of(task: Task, cfg_options: Mapping[str, Any] | None = None) -> DataReport:
     """What the check says of a task's data, and of the memory that is to be made of them. Nothing is written."""
-    return check_memory(load_adaptation(FROM_RANDOM, Path(task.name)), check_task(task))
+    adaptation = load_adaptation(FROM_RANDOM, Path(task.name), cfg_options=cfg_options)
+    return check_memory(adaptation, check_task(task, cfg_options))
 
 
 def _data_options(task: Task, files: Mapping[str, Path]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def test_where_nothing_is_found_misses_cost_what_cannot_be_said(files, recwarn):
 def test_a_set_without_objects_is_refused(files):
     truth = json.loads(files[0].read_text())
     files[0].write_text(json.dumps({**truth, "annotations": [{**OBJECTS[0], "iscrowd": 1}]}))
-    with pytest.raises(UserError, match="truth.json has no object to be found"):
+    with pytest.raises(UserError, match="truth.json: boxes, all of them crowd, difficult or ignored"):
         analyse_errors(*files)
 
 

@@ -67,7 +67,8 @@ def test_kitti(tmp_path, capsys):
     (tmp_path / "label_2").mkdir()
     for number in range(10):
         picture(tmp_path / f"image_2/{number:06d}.png", (60, 40 + number))
-        lines = [f"{name} 0.00 0 1.55 5 6 25 16 {rest}\n" for name in ("Car", "Van", "DontCare")]
+        tops = {"Car": 6, "Van": 7, "DontCare": 6}
+        lines = [f"{name} 0.00 0 1.55 5 {top} 25 {top + 10} {rest}\n" for name, top in tops.items()]
         (tmp_path / f"label_2/{number:06d}.txt").write_text("".join(lines))
     main = tool("tools/dataset_converters/kitti.py")
     paths = [tmp_path / "label_2", tmp_path / "image_2"]

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from ms2a.datasets.annotations import clip_box, mend_annotations, order_categories, read_coco
+from ms2a.datasets.findings import Findings
 from ms2a.errors import UserError
 
 
@@ -25,6 +26,8 @@ def coco_of(*boxes) -> dict:
         ([10, 10, 20, -3], None),
         ([99.5, 10, 20, 20], None),
         ([10, float("nan"), 20, 20], None),
+        ([10, 10, float("inf"), 20], None),
+        ([10, 10, 10**400, 20], None),
         ([10, 10, 20], None),
         (None, None),
     ],
@@ -36,9 +39,13 @@ def test_clip_box(box, expected):
 def test_mending_counts_and_changes():
     coco = coco_of([10, 10, 20, 20], [-5, 0, 20, 20], [200, 0, 5, 5], [1, 1, 0, 0])
     coco["annotations"].append(dict(id=9, image_id=7, category_id=1, bbox=[1, 1, 5, 5]))
-    report = mend_annotations(coco)
-    assert (report.dropped, report.clipped, report.orphaned) == (2, 1, 1)
-    assert report.warning().count("annotation(s)") == 3
+    findings = Findings()
+    assert mend_annotations(coco, findings) == (3, 1, True)
+    assert [finding.line() for finding in findings] == [
+        "boxes clipped to their picture: 1 ([-5, 0, 20, 20] of a.png)",
+        "boxes dropped: outside their picture, malformed or under one pixel: 2 (e.g. [200, 0, 5, 5] of a.png)",
+        "boxes dropped: of a picture that is not listed: 1 (image_id 7)",
+    ]
     assert [annotation["bbox"] for annotation in coco["annotations"]] == [[10, 10, 20, 20], [0, 0, 15, 20]]
     assert [annotation["area"] for annotation in coco["annotations"]] == [400, 300]
     assert [annotation["iscrowd"] for annotation in coco["annotations"]] == [0, 0]
@@ -47,8 +54,11 @@ def test_mending_counts_and_changes():
 def test_boxes_of_a_category_that_is_not_listed_are_told():
     coco = dict(images=[dict(id=1, width=50, height=50)], categories=[dict(id=1, name="nut")])
     coco["annotations"] = [dict(id=n + 1, image_id=1, category_id=n, bbox=[5, 5, 9, 9]) for n in (0, 1)]
-    report = mend_annotations(coco)
-    assert report.warning() == "1 annotation(s) dropped: of a category that is not listed"
+    findings = Findings()
+    mend_annotations(coco, findings)
+    assert [finding.line() for finding in findings] == [
+        "boxes dropped: of a category that is not listed: 1 (category_id 0)"
+    ]
     assert [annotation["category_id"] for annotation in coco["annotations"]] == [1]
 
 
@@ -56,7 +66,7 @@ def test_mending_leaves_sound_annotations_alone():
     coco = coco_of([10, 10, 20, 20])
     coco["annotations"][0].update(area=311.5, iscrowd=0)
     before = copy.deepcopy(coco)
-    assert not mend_annotations(coco)
+    assert mend_annotations(coco, Findings()) == (0, 0, False)
     assert coco == before
 
 
@@ -64,7 +74,7 @@ def test_mending_leaves_sound_annotations_alone():
 def test_useless_area_and_iscrowd_are_replaced(useless):
     coco = coco_of([10, 10, 20, 30])
     coco["annotations"][0].update(useless)
-    mend_annotations(coco)
+    mend_annotations(coco, Findings())
     assert (coco["annotations"][0]["area"], coco["annotations"][0]["iscrowd"]) == (600, 0)
 
 
@@ -72,7 +82,8 @@ def test_zero_and_repeated_ids_are_renumbered():
     coco = coco_of([10, 10, 20, 20], [0, 0, 5, 5])
     for annotation in coco["annotations"]:
         annotation.update(id=0, area=1, iscrowd=0)
-    assert mend_annotations(coco).renumbered
+    findings = Findings()
+    assert mend_annotations(coco, findings).changed and len(findings) == 1
     assert [annotation["id"] for annotation in coco["annotations"]] == [1, 2]
 
 
@@ -99,6 +110,11 @@ def test_categories_follow_the_classes():
         ),
         (lambda coco: coco["annotations"][0].update(image_id=[1]), r"'image_id' of annotation number 0 is \[1\]"),
         (lambda coco: coco["images"].append(coco["images"][0]), "image id 1 appears more than once"),
+        (
+            lambda coco: coco["images"].append(dict(coco["images"][0], id="b")),
+            r"some image ids are texts \('b'\), some are numbers \(1\); write all in one way",
+        ),
+        (lambda coco: coco["categories"].append(dict(id="b", name="bolt")), "some category ids are texts"),
         (
             lambda coco: coco["categories"].append(dict(id=2, name="part")),
             "category name 'part' appears more than once",

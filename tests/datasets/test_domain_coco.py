@@ -66,8 +66,8 @@ def test_bad_boxes_are_clipped_or_dropped_with_one_warning(ann_file, caplog):
         dataset = build(ann_file)
     told = [record.message.partition("json: ")[2] for record in caplog.records]
     assert told == [
-        "boxes dropped: outside their picture, malformed or under one pixel: 2",
-        "boxes clipped to their picture: 1",
+        "boxes clipped to their picture: 1 ([-10, 5, 30, 20] of 001.png)",
+        "boxes dropped: outside their picture, malformed or under one pixel: 2 (e.g. [500, 5, 30, 20] of 001.png)",
         "classes without a box: 1 (bolt)",
     ]
     np.testing.assert_array_equal(dataset[0]["gt_bboxes"], [[0, 5, 20, 25]])

@@ -11,7 +11,7 @@ from mmdet.datasets import build_dataset
 
 from ms2a.cli.check import main as check
 from ms2a.errors import UserError
-from ms2a.pipeline.data import check_adaptation
+from ms2a.pipeline.config_data import check_adaptation
 from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, data_inputs
 from ms2a.pipeline.task import adaptation_of, read_task
 from tests.tiny import make_coco
@@ -120,8 +120,8 @@ def test_classes_without_a_box_are_told_by_set(task, load, tmp_path):  # row 16
 
 def test_the_limit_of_detections_follows_the_data(task, load, tmp_path):  # row 7
     def fill(coco):
-        box = dict(image_id=1, category_id=1, bbox=[3, 3, 20, 20])
-        coco["annotations"] += [dict(box, id=1000 + number) for number in range(130)]
+        box = dict(image_id=1, category_id=1)
+        coco["annotations"] += [dict(box, id=1000 + n, bbox=[3 + n % 13, 3 + n // 13, 20, 20]) for n in range(130)]
 
     assert load(task).configs[TARGET_TRAINING].model.test_cfg.max_per_img == 100
     edit(tmp_path / "b_test/annotations.json", fill)
@@ -200,6 +200,70 @@ class TestCommand:
             check([str(tmp_path / "a/annotations.json"), "--out", str(tmp_path / "out")])
         assert "pictures that do not exist" in capsys.readouterr().out
         assert (tmp_path / "out/data_report.json").exists()
+
+    def test_a_list_of_yolo_names_is_no_task(self, task, tmp_path, capsys):
+        (tmp_path / "labels").mkdir()
+        (tmp_path / "labels/001.txt").write_text("0 0.5 0.5 0.2 0.2")
+        (tmp_path / "labels/data.yaml").write_text("names: [part]")
+        options = ["--images", str(tmp_path / "a/images"), "--map", "part=nut", "--out", str(tmp_path / "out")]
+        check([str(tmp_path / "labels/data.yaml"), *options])
+        assert "1 boxes (nut 1)" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("options", [["--classes", "nut"], ["--first-pixel", "0"], ["--map", "a=b"]])
+    def test_options_that_a_task_says_itself(self, task, tmp_path, options):
+        (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
+        with pytest.raises(UserError, match=f"{options[0]}: .*task.yaml says that itself"):
+            check([str(tmp_path / "task.yaml"), *options])
+        with pytest.raises(UserError, match="task.yaml says itself what its data are; check it alone"):
+            check([str(tmp_path / "task.yaml"), str(tmp_path / "a/images")])
+
+    def test_options_of_a_config_reach_a_task(self, task, tmp_path, capsys):
+        (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
+        arguments = [str(tmp_path / "task.yaml"), "--out", str(tmp_path / "out"), "--cfg-options"]
+        with pytest.raises(UserError, match="maps for 9999 prototypes"):
+            check([*arguments, "num_prototypes=9999"])
+        with pytest.raises(UserError, match="--cfg-options are for a config or a task"):
+            check([str(tmp_path / "a/annotations.json"), "--cfg-options", "image_size=64,96"])
+
+    def test_a_damaged_picture_is_told_and_does_not_stop_the_sheet(self, task, tmp_path, capsys):
+        path = tmp_path / "a/images/002.png"
+        path.write_bytes(path.read_bytes()[:60])  # the header is whole
+        check([str(tmp_path / "a/annotations.json"), "--out", str(tmp_path / "out")])
+        told = "pictures that the sheet should show and that cannot be decoded: 1 (002.png)"
+        assert told in capsys.readouterr().out and list((tmp_path / "out").glob("*.jpg"))
+
+
+class TestConfig:
+    """``ms2a check`` of a config (.py)."""
+
+    @pytest.fixture
+    def config(self, task, load, tmp_path):
+        path = tmp_path / "config.py"
+        path.write_text(load(task).configs[TARGET_TRAINING].pretty_text)
+        return path
+
+    def test_every_set_is_checked_once(self, config, tmp_path, capsys):
+        check([str(config), "--out", str(tmp_path / "out")])
+        names = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines() if " pictures; " in line]
+        assert names == ["line_a train", "line_b train", "line_b test", "unlabelled pictures"]
+        assert (tmp_path / "out/data_report.json").exists() and (tmp_path / "out/data_line_b_test.jpg").exists()
+
+    def test_what_is_wrong_is_refused(self, config, tmp_path):
+        edit(tmp_path / "b/annotations.json", lambda coco: coco["images"][0].update(width=9))
+        shutil.copy(tmp_path / "b_test/images/002.png", tmp_path / "a/images/003.png")
+        with pytest.raises(UserError, match=r"line_b train: pictures of another size.*line_b test that line_a train"):
+            check([str(config), "--out", str(tmp_path / "out")])
+
+    def test_a_base_config_without_a_target(self, task, load, tmp_path, capsys):
+        config = load(task).configs[BASE]
+        config.pop("target_domain")
+        (tmp_path / "base.py").write_text(config.pretty_text)
+        check([str(tmp_path / "base.py"), "--out", str(tmp_path / "out"), "--cfg-options", "img_scale=640,960"])
+        assert "line_a train: 4 pictures" in capsys.readouterr().out
+
+    def test_a_config_without_data(self, config, tmp_path):
+        with pytest.raises(UserError, match="config.py names no annotation file in its 'data'"):
+            check([str(config), "--cfg-options", *(f"data.{part}._delete_=True" for part in ("train", "val", "test"))])
 
 
 def test_a_listed_picture_without_xml_is_empty(task, load, tmp_path):  # row 12

@@ -6,12 +6,15 @@ from typing import Any
 from pycocotools import mask
 
 from ms2a.datasets.annotations import mend_annotations
-from ms2a.datasets.boxes import as_xywh
+from ms2a.datasets.boxes import NUMBER, as_xywh, as_xyxy, box_of_points, box_of_rotated_box, is_box, ordered_box
+from ms2a.datasets.check.flags import stated_of
 from ms2a.datasets.check.working import CORNERS, SIZES, Working
 
-NUMBER = int | float
 ROUNDING = 1.0
 """Pixels by which a tool that rounds may miss the edge of a picture."""
+POLYGONS = "objects drawn as polygons or masks; the box around each is taken"
+ORDERED = "boxes drawn from another corner than the upper left"
+ROTATED = "rotated boxes; the upright box around each is taken"
 THROUGHOUT = 0.3
 """Share of boxes that leave their picture from which on boxes are taken for something else; of corners, centred boxes
 leave in one case of two."""
@@ -20,12 +23,12 @@ leave in one case of two."""
 def check_forms(data: Working) -> None:
     """Makes upright boxes of polygons, of rotated boxes, of boxes drawn from another corner, and of stated corners."""
     for annotation in data.coco["annotations"]:
-        if not is_box(annotation.get("bbox")) and annotation.get("segmentation"):
+        if not _encloses(annotation.get("bbox")) and annotation.get("segmentation"):
             box = box_of_segmentation(annotation["segmentation"])
             if box is not None:
                 annotation["bbox"] = box
                 data.changed = True
-                data.findings.note("objects drawn as polygons or masks; the box around each is taken")
+                data.findings.note(POLYGONS, data.file_of(annotation))
     if data.box_form == CORNERS:
         _convert_corners(data)
     for annotation in data.coco["annotations"]:
@@ -33,13 +36,9 @@ def check_forms(data: Working) -> None:
             _order_and_enclose(data, annotation)
 
 
-def is_box(box: Any) -> bool:
-    """Whether a value is a list of four finite numbers."""
-    return (
-        isinstance(box, list | tuple)
-        and len(box) == 4
-        and all(isinstance(value, NUMBER) and math.isfinite(value) for value in box)
-    )
+def _encloses(box: Any) -> bool:
+    """Whether a box has an extent; tools that write none beside a polygon may write zeros."""
+    return is_box(box) and box[2] != 0 and box[3] != 0
 
 
 def box_of_segmentation(segmentation: Any) -> list[float] | None:
@@ -51,9 +50,8 @@ def box_of_segmentation(segmentation: Any) -> list[float] | None:
                 runs = mask.frPyObjects(runs, *runs["size"])
             return [float(value) for value in mask.toBbox(runs)]
         polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
-        x = [float(value) for polygon in polygons for value in polygon[0::2]]
-        y = [float(value) for polygon in polygons for value in polygon[1::2]]
-        return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+        points = [point for polygon in polygons for point in zip(polygon[0::2], polygon[1::2], strict=True)]
+        return as_xywh(box_of_points([(float(x), float(y)) for x, y in points]))
     except (KeyError, IndexError, TypeError, ValueError):
         return None
 
@@ -85,7 +83,7 @@ def ask_about_corners(data: Working) -> None:
     if said and (said is leaving or len(contradicted) >= THROUGHOUT * len(boxes)):
         why = "leave their picture" if said is leaving else "contradict their 'area'"
         what = f"boxes of {len(boxes)} that {why} as x, y, width, height, while as corners x1, y1, x2, y2 all fit"
-        remedy = "which are they? write x, y, width, height, or say 'box_form: corners' (or 'sizes' if they are right)"
+        remedy = "which are they? write x, y, width, height, or say 'box_form: corners' (--box-form), or 'sizes'"
         data.findings.add("error", what, str(list(said[0])), remedy, len(said))
 
 
@@ -122,41 +120,39 @@ def _area_of_corners(box: Any, area: Any) -> bool:
 
 
 def _order_and_enclose(data: Working, annotation: dict[str, Any]) -> None:
-    x, y, width, height = annotation["bbox"]
-    if width < 0 or height < 0:
-        x, y, width, height = min(x, x + width), min(y, y + height), abs(width), abs(height)
-        data.findings.note("boxes drawn from another corner than the upper left, put in order", str(annotation["bbox"]))
-        annotation["bbox"] = [x, y, width, height]
+    box_xyxy = as_xyxy(annotation["bbox"])
+    name = data.file_of(annotation)
+    if annotation["bbox"][2] < 0 or annotation["bbox"][3] < 0:
+        data.findings.note(f"{ORDERED}, put in order", f"{annotation['bbox']} of {name}")
+        box_xyxy = ordered_box(box_xyxy)
+        annotation["bbox"] = as_xywh(box_xyxy)
         data.changed = True
-    attributes = annotation.get("attributes")
-    degrees = attributes.get("rotation") if isinstance(attributes, dict) else None
-    if isinstance(degrees, NUMBER) and degrees % 180:
-        annotation["bbox"] = enclosing_box((x, y, width, height), degrees)
+    stated = stated_of(annotation).get("rotation")
+    if degrees := _degrees(stated):
+        annotation["bbox"] = as_xywh(box_of_rotated_box(box_xyxy, degrees))
         # The next reader must not turn the box once more.
-        annotation["attributes"] = {**attributes, "rotation": 0}
+        annotation.pop("rotation", None)
+        if isinstance(annotation.get("attributes"), dict):
+            annotation["attributes"] = {**annotation["attributes"], "rotation": 0}
         annotation.pop("area", None)
-        data.findings.note("rotated boxes; the upright box around each is taken", f"{degrees:g} degrees")
+        data.findings.note(ROTATED, f"{degrees:g} degrees in {name}")
         data.changed = True
+    elif degrees is None:
+        data.findings.warn("values of 'rotation' that are no number; the box is taken as it stands", repr(stated))
 
 
-def enclosing_box(box_xywh: tuple[float, float, float, float], degrees: float) -> list[float]:
-    """The upright box around a box that is turned about its centre."""
-    x, y, width, height = box_xywh
-    cosine, sine = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
-    new_width, new_height = width * cosine + height * sine, width * sine + height * cosine
-    return [x + (width - new_width) / 2, y + (height - new_height) / 2, new_width, new_height]
+def _degrees(stated: Any) -> float | None:
+    """By how much a box is turned, 0 for half turns; None where what is stated is no number."""
+    try:
+        degrees = float(stated or 0)
+    except (TypeError, ValueError):
+        return None
+    return degrees if degrees % 180 else 0.0
 
 
 def mend_boxes(data: Working) -> None:
     """Clips, drops, completes and renumbers (see :func:`~ms2a.datasets.annotations.mend_annotations`)."""
-    report = mend_annotations(data.coco)
-    data.changed |= bool(report)
-    findings = data.findings
-    findings.warn("boxes dropped: outside their picture, malformed or under one pixel", count=report.dropped)
-    findings.warn("boxes clipped to their picture", count=report.clipped)
-    findings.warn("boxes dropped: of a picture that is not listed", count=report.orphaned)
-    findings.warn("boxes dropped: of a category that is not listed", count=report.unnamed)
-    if report.renumbered:
-        findings.note("annotation ids renumbered: texts, zeros or repeated", count=len(data.coco["annotations"]))
-    data.dropped = report.dropped + report.orphaned + report.unnamed
-    data.clipped = report.clipped
+    mended = mend_annotations(data.coco, data.findings)
+    data.dropped += mended.dropped
+    data.clipped += mended.clipped
+    data.changed |= mended.changed

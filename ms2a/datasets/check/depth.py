@@ -3,23 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from ms2a.datasets.check.cache import PictureCache
 from ms2a.datasets.check.headers import Header
 from ms2a.datasets.findings import Findings
+from ms2a.datasets.readable import decoded
 
 SAMPLE = 32
 """How many 16-bit pictures of a set are decoded, spread evenly."""
 DEPTHS = (8, 10, 12, 14, 16)
+WIDEST = 16
+"""Bits of a sample that are read."""
 ENOUGH = 14
 """So many significant bits or fewer of 16 need saying: the network would see a quarter of its range or less."""
 
 
 def largest_value(path: Path) -> int | None:
     """The largest sample of a picture; None where it cannot be decoded."""
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = decoded(path, "unchanged")
     return None if pixels is None else int(pixels.max())
 
 
@@ -37,12 +37,12 @@ def check_depth(
     Returns:
         The bits that hold the largest value of the sample, one of :data:`DEPTHS`; None without 16-bit pictures.
     """
-    wide = [(path, header) for path, header in pictures if header.bits > 16 or header.is_float]
+    wide = [(path, header) for path, header in pictures if header.bits > WIDEST or header.is_float]
     if wide:
         kind = "floating-point" if wide[0][1].is_float else "whole"
         what = f"pictures of {wide[0][1].bits}-bit {kind} numbers, which are not read"
         findings.add("error", what, wide[0][0].name, "save them with 8 or 16 bits", len(wide))
-    deep = [path for path, header in pictures if header.bits == 16 and not header.is_float]
+    deep = [path for path, header in pictures if 8 < header.bits <= WIDEST and not header.is_float]
     sample = deep[:: max(1, len(deep) // SAMPLE)]
     values = {path: cache.fact(path, "largest", largest_value) for path in sample}
     values = {path: value for path, value in values.items() if value is not None}

@@ -1,5 +1,6 @@
 """Finds the files of a set, reads their headers, and tells equal files."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +11,6 @@ from tqdm import tqdm
 from ms2a.datasets.check.cache import PictureCache, digest, partial_digest
 from ms2a.datasets.check.headers import Header, read_header
 from ms2a.datasets.check.working import Working
-from ms2a.errors import UserError
 
 
 def read_headers(data: Working, cache: PictureCache) -> None:
@@ -24,18 +24,15 @@ def read_headers(data: Working, cache: PictureCache) -> None:
         return
     lost, unreadable = [], []
     for image in tqdm(data.coco["images"], desc="looking at pictures", unit="picture", leave=False, delay=2):
-        if "\0" in image["file_name"]:
-            lost.append(image)
-            continue
         path = data.path(image)
         header = header_of(path, cache)
         if header:
             data.headers[image["id"]] = header
         else:
-            (unreadable if path.is_file() else lost).append(image)
+            (unreadable if os.path.isfile(path) else lost).append(image)
     lost = [image for image in lost if not _find_again(data, image, cache)]
     remedy = f"set {data.options.folder_option}, now {data.folder}, to the folder that the names start from"
-    _tell_missing(data, [image["file_name"] for image in lost], "do not exist", remedy)
+    _tell_missing(data, [_with_candidates(data, image["file_name"]) for image in lost], "do not exist", remedy)
     _tell_missing(data, [image["file_name"] for image in unreadable], "cannot be read", "they may be damaged or empty")
     data.missing = len(lost) + len(unreadable)
 
@@ -47,10 +44,7 @@ def header_of(path: Path, cache: PictureCache) -> Header | None:
 
 
 def _find_again(data: Working, image: dict, cache: PictureCache) -> bool:
-    try:
-        name = data.pictures.find(image["file_name"]) if data.pictures else None
-    except UserError:  # the folder has no picture at all
-        return False
+    name = data.pictures.find(image["file_name"]) if data.pictures else None
     header = header_of(data.folder / name, cache) if name else None
     if header is None:
         return False
@@ -58,6 +52,12 @@ def _find_again(data: Working, image: dict, cache: PictureCache) -> bool:
     image["file_name"] = name
     data.changed = True
     return True
+
+
+def _with_candidates(data: Working, name: str) -> str:
+    """A name, with the pictures that it may be."""
+    found = data.pictures.candidates(name) if data.pictures else []
+    return f"{name}, which may be {' or '.join(found[:2])}" if len(found) > 1 else name
 
 
 def _tell_missing(data: Working, names: list[str], what: str, remedy: str) -> None:

@@ -1,6 +1,7 @@
 """Crowd, difficult and ignore: read by value, with one meaning everywhere."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from ms2a.datasets.check.working import Working
@@ -30,11 +31,16 @@ def read_flag(value: Any) -> bool | None:
     return None if math.isnan(number) else number > 0
 
 
+def stated_of(annotation: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of a box, beside it or among its attributes."""
+    attributes = annotation.get("attributes")
+    return {**(attributes if isinstance(attributes, Mapping) else {}), **annotation}
+
+
 def check_flags(data: Working) -> None:
     """Makes ``iscrowd`` 0 or 1: whether one of :data:`IGNORE_FLAGS` is set, beside the box or among its attributes."""
     for annotation in data.coco["annotations"]:
-        attributes = annotation.get("attributes")
-        stated = {**(attributes if isinstance(attributes, dict) else {}), **annotation}
+        stated = stated_of(annotation)
         flags = {key: read_flag(stated[key]) for key in IGNORE_FLAGS if key in stated}
         if not flags:
             continue
@@ -59,9 +65,8 @@ def check_ignored(data: Working) -> None:
     ignored = {name: count for name, count in all_of.items() if not counted[name]}
     if ignored and not any(counted.values()):
         what = "boxes, all of them crowd, difficult or ignored, so that nothing is left to be found"
-        severity = "error" if data.options.needs_boxes else "warning"
         remedy = "set 'iscrowd', 'ignore' or 'difficult' to 0"
-        data.findings.add(severity, what, remedy=remedy, count=sum(ignored.values()))
+        data.findings.add("error", what, remedy=remedy, count=sum(ignored.values()))
         return
     for name, count in ignored.items():
         data.findings.warn(f"boxes of {name!r}, all of them crowd, difficult or ignored", count=count)

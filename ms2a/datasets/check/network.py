@@ -32,18 +32,18 @@ def check_network_size(data: Working) -> None:
     # At this size nine boxes of ten are not small.
     factor = SMALL / sides[len(sides) // 10]
     better = "[{}, {}]".format(*(math.ceil(side * factor / STEP) * STEP for side in size_hw))
-    example = f"median of all {len(sides)}: {median(sides):.1f} px"
+    of_all = f"(of {len(sides)}, median {median(sides):.1f} px)"
     remedy = f"at image_size: {better} nine of ten would have {SMALL} px or more" if factor > 1 else ""
     if gone == len(sides):
-        what = f"boxes whose shorter side is under {GONE} px at image_size {seen}, so that none is left"
-        data.findings.add("error", what, example, remedy, gone)
+        what = f"boxes {of_all} whose shorter side is under {GONE} px at image_size {seen}, so that none is left"
+        data.findings.add("error", what, remedy=remedy, count=gone)
         return
     if gone:
-        what = f"boxes whose shorter side is under {GONE} px at image_size {seen}, which are not learned"
-        data.findings.warn(what, example, remedy, gone)
-    what = f"boxes whose shorter side is under {SMALL} px at image_size {seen}"
+        what = f"boxes {of_all} whose shorter side is under {GONE} px at image_size {seen}, which are not learned"
+        data.findings.warn(what, remedy=remedy, count=gone)
+    what = f"boxes {of_all} whose shorter side is under {SMALL} px at image_size {seen}"
     severity = "warning" if 2 * small > len(sides) else "note"
-    data.findings.add(severity, what, example, remedy, small)
+    data.findings.add(severity, what, remedy=remedy, count=small)
 
 
 def most_objects(data: Working) -> int:

@@ -7,6 +7,7 @@ from ms2a.datasets.check.boxes import fits
 from ms2a.datasets.check.headers import Header, upright_box
 from ms2a.datasets.check.working import STORED, UPRIGHT, Working
 
+SAY = "say which with 'boxes_of: stored' or 'boxes_of: upright' (--boxes-of)"
 BY_A_PIXEL = 1
 """A stated size may miss by so many pixels: tools that scale pictures round in different ways."""
 
@@ -14,10 +15,10 @@ BY_A_PIXEL = 1
 def check_sizes(data: Working) -> None:
     """Compares every stated size with the picture's, fills in missing ones, and brings boxes to upright pictures."""
     _settle_rotations(data)
+    _leave_out_without_size(data)
     for image in data.coco["images"]:
         header = data.headers.get(image["id"])
         if header is None:
-            _require_size(data, image)
             continue
         stated_wh = (image.get("width"), image.get("height"))
         if stated_wh in (header.size_wh, header.stored_wh):  # the latter where the rotation could not be settled
@@ -34,11 +35,26 @@ def check_sizes(data: Working) -> None:
         data.changed = True
 
 
-def _require_size(data: Working, image: dict[str, Any]) -> None:
-    if not (image.get("width") and image.get("height")):
-        what = "pictures without a stated size whose file cannot be read"
-        data.findings.add("error", what, image["file_name"], f"check {data.options.folder_option}")
-        image["width"] = image["height"] = 1  # whatever follows needs numbers
+def _leave_out_without_size(data: Working) -> None:
+    """Leaves out pictures that state no size and whose file does not tell it."""
+    unknown = [
+        image
+        for image in data.coco["images"]
+        if image["id"] not in data.headers and not (image.get("width") and image.get("height"))
+    ]
+    if not unknown:
+        return
+    ids = {image["id"] for image in unknown}
+    data.coco["images"] = [image for image in data.coco["images"] if image["id"] not in ids]
+    own = [item for item in data.coco["annotations"] if item["image_id"] in ids]
+    data.coco["annotations"] = [item for item in data.coco["annotations"] if item["image_id"] not in ids]
+    data.dropped += len(own)
+    data.changed = True
+    what = "pictures left out that state no size and whose file cannot be read"
+    severity, remedy = "warning", f"check {data.options.folder_option}"
+    if data.folder is None:
+        severity, remedy = "error", f"give {data.options.folder_option}, to read sizes from the pictures"
+    data.findings.add(severity, f"{what}, with {len(own)} boxes", unknown[0]["file_name"], remedy, len(unknown))
 
 
 def _settle_rotations(data: Working) -> None:
@@ -87,10 +103,10 @@ def _vote(data: Working, turned: list[tuple[dict, Header]], by_image: dict[Any, 
         return UPRIGHT
     if votes:
         what = "pictures with a rotation tag, the boxes of {} in stored pixels, of {} in upright ones"
-        what, remedy = what.format(votes[STORED], votes[UPRIGHT]), "annotate all in the same way"
+        what, remedy = what.format(votes[STORED], votes[UPRIGHT]), f"annotate all in the same way, or {SAY}"
     else:
         what = "pictures with a rotation tag whose boxes fit both the stored and the upright pixels"
-        remedy = "say which with 'boxes_of: stored' or 'boxes_of: upright', or save the pictures without the tag"
+        remedy = f"{SAY}, or save the pictures without the tag"
     data.findings.add("error", what, with_boxes[0][0]["file_name"], remedy, len(with_boxes))
     return None
 

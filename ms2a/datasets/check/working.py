@@ -111,6 +111,14 @@ class Working:
             if classes is None or category["name"] in classes
         }
 
+    @cached_property
+    def _files_by_id(self) -> dict[Any, str]:
+        return {image["id"]: image["file_name"] for image in self.coco["images"]}
+
+    def file_of(self, annotation: dict[str, Any]) -> str:
+        """The picture's name that an annotation is of, for examples; empty where none is listed."""
+        return self._files_by_id.get(annotation["image_id"], "")
+
     def annotations_of_classes(self) -> Iterator[dict[str, Any]]:
         """The annotations of the categories that count."""
         return (item for item in self.coco["annotations"] if item["category_id"] in self.names_by_id)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ms2a.datasets.boxes import as_xywh
+from ms2a.datasets.boxes import Box, as_xywh, box_of_rotated_box, ordered_box
+from ms2a.datasets.check.boxes import ORDERED, ROTATED
 from ms2a.datasets.check.flags import IGNORE_FLAGS, read_flag
 from ms2a.datasets.findings import Findings
-from ms2a.datasets.formats.shapes import Box, box_of_rotated_box
 from ms2a.datasets.pictures import Pictures
 from ms2a.errors import UserError
 
@@ -58,7 +58,7 @@ class CocoBuilder:
         self.first_pixel = 0
         self.declared: list[str] = []
         """Names that the files list, in their order; it is kept where no classes are given."""
-        self._pictures: dict[str, Picture] = {}
+        self._pictures: list[Picture] = []
         self._annotated_in: dict[str, Path] = {}
         self._objects: list[_Object] = []
 
@@ -70,7 +70,7 @@ class CocoBuilder:
         stated_wh: tuple[int, int] | None = None,
         same_folders: bool = False,
     ) -> Picture:
-        """Adds the picture that a file is about.
+        """Adds the picture that a file is about; one that was added before gets another entry, for the check to merge.
 
         Args:
             name: what the file calls the picture, if it does.
@@ -82,17 +82,16 @@ class CocoBuilder:
                 :meth:`~ms2a.datasets.pictures.Pictures.require`.
 
         Raises:
-            UserError: the picture is missing, unreadable, or annotated in two places.
+            UserError: the picture is missing or unreadable.
         """
         found = self.pictures.require(name, stem, annotated_in, same_folders)
-        if found in self._pictures:
-            raise UserError(
-                f"image {found} is annotated twice, in {self._annotated_in[found]} and in {annotated_in}; leave one"
-            )
+        if found in self._annotated_in:
+            places = f"{found} in {self._annotated_in[found]} and in {annotated_in}"
+            self.findings.note("pictures annotated in several places", places)
+        self._annotated_in.setdefault(found, annotated_in)
         width, height = stated_wh or self.pictures.header(found).size_wh
-        self._annotated_in[found] = annotated_in
-        self._pictures[found] = Picture(len(self._pictures) + 1, found, width, height)
-        return self._pictures[found]
+        self._pictures.append(Picture(len(self._pictures) + 1, found, width, height))
+        return self._pictures[-1]
 
     def add_box(
         self, picture: Picture, label: str, box_xyxy: Box, ignore: bool = False, degrees: float = 0.0, shape: str = ""
@@ -107,12 +106,11 @@ class CocoBuilder:
             degrees: the box is turned by so much about its centre; the box around it is taken.
             shape: what the box was made of, in the plural ("polygons"), if it was drawn as something else.
         """
-        x1, y1, x2, y2 = box_xyxy
-        if x2 < x1 or y2 < y1:
-            self.findings.note("boxes drawn from another corner than the upper left put in order", picture.name)
-            box_xyxy = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+        if ordered_box(box_xyxy) != tuple(box_xyxy):
+            self.findings.note(f"{ORDERED}, put in order", picture.name)
+            box_xyxy = ordered_box(box_xyxy)
         if degrees % 180:
-            self.findings.note("rotated boxes replaced by the upright box around them", picture.name)
+            self.findings.note(ROTATED, picture.name)
             box_xyxy = box_of_rotated_box(box_xyxy, degrees)
         if shape:
             self.findings.note(f"{shape} replaced by the box around them", picture.name)
@@ -140,12 +138,17 @@ class CocoBuilder:
             self.findings.warn(f"flag {value!r} is neither yes nor no and taken for no", example, "write 0 or 1")
         return bool(flag)
 
-    def left_out_pictures(self, what: str, remedy: str = "") -> list[str]:
-        """Counts the pictures of the folder that no file is about; returns their names."""
-        left = [name for name in self.pictures.names if name not in self._pictures]
+    def left_out_pictures(self, what: str, remedy: str = "") -> None:
+        """Counts the pictures of the folder that no file is about."""
+        left = [name for name in self.pictures.names if name not in self._annotated_in]
         if left:
             self.findings.note(what, left[0], remedy, len(left))
-        return left
+
+    def _mapped(self, names: Sequence[str]) -> list[str]:
+        """Names by the class map, without those that are left out or ignored."""
+        if self.class_map is None:
+            return list(names)
+        return [self.class_map[name] for name in names if self.class_map.get(name, IGNORE) != IGNORE]
 
     def build(self) -> dict[str, Any]:
         """The COCO dictionary. Boxes are as they were drawn: the check of the data clips and drops.
@@ -154,7 +157,7 @@ class CocoBuilder:
             UserError: no object of the classes.
         """
         names = Counter(item.label for item in self._objects if item.label is not None)
-        classes = self.classes or self.declared + sorted(set(names) - set(self.declared))
+        classes = self.classes or list(dict.fromkeys([*self._mapped(self.declared), *sorted(names)]))
         if not any(names[name] for name in classes):
             raise UserError(
                 f"no object of the classes {classes} in {len(self._pictures)} picture(s); names found: "
@@ -162,8 +165,6 @@ class CocoBuilder:
             )
         for name in sorted(set(names) - set(classes)):
             self.findings.warn(f"objects called {name!r} left out, which is not among the classes", count=names[name])
-        if unseen := [name for name in classes if not names[name]]:
-            self.findings.warn("classes without an object", ", ".join(map(repr, unseen)), count=len(unseen))
         ids = {name: number for number, name in enumerate(classes, start=1)}
         annotations = [
             {"image_id": item.image_id, "category_id": category_id, "bbox": as_xywh(item.box_xyxy)}
@@ -175,7 +176,7 @@ class CocoBuilder:
         coco = {
             "images": [
                 {"id": picture.id, "file_name": picture.name, "width": picture.width, "height": picture.height}
-                for picture in self._pictures.values()
+                for picture in self._pictures
             ],
             "annotations": [{"id": number, **item} for number, item in enumerate(annotations, start=1)],
             "categories": [{"id": number, "name": name} for name, number in ids.items()],

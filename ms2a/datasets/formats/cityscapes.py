@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ms2a.datasets.findings import Finding, Findings
+from ms2a.datasets.readable import decoded, unreadable
 from ms2a.errors import UserError
 
 # Classes with instances that the benchmark evaluates (caravan and trailer are not), in the order of their ids.
@@ -53,9 +54,9 @@ def read_cityscapes(root: str | os.PathLike, part: str) -> tuple[dict[str, Any],
     findings = Findings()
     for number, name in enumerate(tqdm(sorted(names), desc=f"Cityscapes {part}", unit="image"), start=1):
         path = instances / (name + INSTANCE_SUFFIX)
-        ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        ids = decoded(path, "unchanged")
         if ids is None or ids.ndim != 2:
-            raise UserError(f"{path} cannot be read as one channel of ids; unpack gtFine_trainvaltest again")
+            raise unreadable(path, " as one channel of ids; unpack gtFine_trainvaltest again")
         height, width = ids.shape
         coco["images"].append({"id": number, "file_name": name + IMAGE_SUFFIX, "width": width, "height": height})
         for annotation in boxes_of_instances(ids):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ms2a.datasets.annotations import read_coco
-from ms2a.datasets.formats.builder import CocoBuilder
+from ms2a.datasets.formats.builder import IGNORE, CocoBuilder
 from ms2a.datasets.formats.files import annotation_files
 from ms2a.errors import UserError
 
@@ -22,9 +22,8 @@ def read_coco_json(source: Path, builder: CocoBuilder) -> dict[str, Any]:
     Raises:
         UserError: missing, truncated, or not in COCO form; several files in the folder.
     """
-    path = _the_json(source)
-    coco = read_coco(path)
-    return coco if builder.class_map is None else _rebuilt(coco, path, builder)
+    coco = read_coco(_the_json(source))
+    return coco if builder.class_map is None else _renamed(coco, builder)
 
 
 def _the_json(source: Path) -> Path:
@@ -34,19 +33,25 @@ def _the_json(source: Path) -> Path:
     return paths[0]
 
 
-def _rebuilt(coco: dict[str, Any], path: Path, builder: CocoBuilder) -> dict[str, Any]:
-    """The same boxes under the names of the class map, which may join categories."""
-    pictures = {image["id"]: builder.picture(image["file_name"], "", path) for image in coco["images"]}
+def _renamed(coco: dict[str, Any], builder: CocoBuilder) -> dict[str, Any]:
+    """The same boxes under the names of the class map, which may join categories; all else stays for the check."""
+    class_map = builder.class_map
+    classes = builder.classes or list(dict.fromkeys(name for name in class_map.values() if name != IGNORE))
+    ids = {name: number for number, name in enumerate(classes, start=1)}
     names = {category["id"]: category["name"] for category in coco["categories"]}
+    annotations = []
     for annotation in coco["annotations"]:
-        try:
-            picture, name = pictures[annotation["image_id"]], names[annotation["category_id"]]
-            x, y, width, height = map(float, annotation["bbox"])
-        except (KeyError, TypeError, ValueError):
-            raise UserError(
-                f"{path}: annotation {annotation.get('id')} has no listed image or category, or no box of numbers; "
-                "a class map needs them"
-            ) from None
-        ignore = builder.ignored(annotation, picture.name)
-        builder.add_box(picture, name, (x, y, x + width, y + height), ignore)
-    return builder.build()
+        name = names.get(annotation["category_id"])
+        label = class_map.get(name)
+        if name is None:
+            builder.findings.warn("objects left out, of a category that is not listed", str(annotation["category_id"]))
+        elif label is None:
+            builder.findings.warn(f"objects called {name!r} left out, not named by the class map")
+        elif label == IGNORE:
+            annotations += [{**annotation, "category_id": number, "iscrowd": 1} for number in ids.values()]
+        elif label in ids:
+            annotations.append({**annotation, "category_id": ids[label]})
+        else:
+            builder.findings.warn(f"objects called {name!r} left out, {label!r} is not among the classes")
+    categories = [{"id": number, "name": name} for name, number in ids.items()]
+    return {**coco, "annotations": annotations, "categories": categories}

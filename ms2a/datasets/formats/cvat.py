@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ms2a.datasets.boxes import Box, box_of_ellipse, box_of_points, box_of_rotated_box
 from ms2a.datasets.formats.builder import CocoBuilder, Picture
 from ms2a.datasets.formats.files import annotation_files
-from ms2a.datasets.formats.shapes import Box, box_of_ellipse, box_of_points, box_of_rotated_box
 from ms2a.datasets.formats.voc import parse_xml
 from ms2a.errors import UserError
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ms2a.errors import UserError
 
@@ -19,6 +20,14 @@ def annotation_files(source: Path, suffix: str) -> list[Path]:
     if source.is_file():
         return [source]
     return [path for path in walk(source) if path.suffix.lower() == suffix]
+
+
+def whole_number(value: Any) -> int:
+    """The whole number that a value or a text gives; 0 if it gives none."""
+    try:
+        return int(float(value or 0))
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ms2a.artefacts import read_json
+from ms2a.datasets.boxes import Box, box_of_ellipse, box_of_points
 from ms2a.datasets.formats.builder import CocoBuilder, Picture
-from ms2a.datasets.formats.files import annotation_files
-from ms2a.datasets.formats.shapes import Box, box_of_ellipse, box_of_points
+from ms2a.datasets.formats.files import annotation_files, whole_number
 from ms2a.errors import UserError
+
+ROTATED_KINDS = ("oriented_rectangle", "rotation")
+"""What LabelMe and X-AnyLabeling call a rectangle by four corners that is turned."""
 
 
 class _Shape(NamedTuple):
@@ -43,8 +46,8 @@ def read_labelme(source: Path, builder: CocoBuilder) -> None:
             builder.findings.note("JSON files passed over that are not LabelMe's", path.name)
             continue
         number += 1
-        stated = content.get("imageWidth"), content.get("imageHeight")
-        stated = stated if all(stated) else None
+        stated = whole_number(content.get("imageWidth")), whole_number(content.get("imageHeight"))
+        stated = stated if min(stated) > 0 else None
         picture = builder.picture(content.get("imagePath"), path.stem, path, stated, same_folders=True)
         _add_objects([_read_shape(shape, path, builder) for shape in content["shapes"]], picture, builder)
     if not number:
@@ -61,7 +64,9 @@ def _read_shape(shape: Any, path: Path, builder: CocoBuilder) -> _Shape | None:
     try:
         kind, label, group = shape.get("shape_type") or "polygon", str(shape["label"]), shape.get("group_id")
         box = _box(kind, [(float(x), float(y)) for x, y in shape["points"]])
-        flags = {str(name).lower(): value for name, value in (shape.get("flags") or {}).items()}
+        # Flags of the user's; X-AnyLabeling's "difficult" stands beside the label.
+        stated = {**shape, **(shape.get("flags") or {})}
+        flags = {str(name).lower(): value for name, value in stated.items()}
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise UserError(f"LabelMe file {path}: a shape cannot be read ({type(error).__name__}: {error})") from None
     if box is None:
@@ -80,15 +85,15 @@ def _add_objects(shapes: Sequence[_Shape | None], picture: Picture, builder: Coc
         box, kind = first.box, first.kind
         if others:
             box, kind = box_of_points([corner for part in (first, *others) for corner in part.corners()]), "group"
-        shape = {"rectangle": "", "oriented_rectangle": "rotated boxes"}.get(kind, f"{kind}s")
+        shape = {"rectangle": "", **dict.fromkeys(ROTATED_KINDS, "rotated boxes")}.get(kind, f"{kind}s")
         builder.add_box(picture, first.label, box, any(part.ignore for part in (first, *others)), shape=shape)
 
 
 def _box(kind: str, points: list[tuple[float, float]]) -> Box | None:
-    if kind == "rectangle":
+    if kind == "rectangle" and len(points) < 3:
         (x1, y1), (x2, y2) = points  # in the order in which they were drawn
         return x1, y1, x2, y2
-    if kind in ("polygon", "oriented_rectangle"):
+    if kind in ("rectangle", "polygon", *ROTATED_KINDS):  # X-AnyLabeling's rectangles have four corners
         return box_of_points(points)
     if kind == "circle":  # its centre and a point on it
         radius = math.dist(points[0], points[1])

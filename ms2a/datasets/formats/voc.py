@@ -2,14 +2,16 @@
 
 import os
 import xml.etree.ElementTree as ET
+from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from ms2a.datasets.boxes import Box
 from ms2a.datasets.findings import Findings
 from ms2a.datasets.formats.builder import CocoBuilder
-from ms2a.datasets.formats.files import annotation_files
-from ms2a.datasets.formats.shapes import Box
+from ms2a.datasets.formats.files import annotation_files, read_lines, whole_number
+from ms2a.datasets.image_folder import IMAGE_SUFFIXES
 from ms2a.errors import UserError
 
 ONES_TO_A_ZERO = 4
@@ -44,11 +46,11 @@ def read_voc(
         UserError: no XML file, one that is malformed or not VOC, or a box that is not four numbers.
     """
     paths = annotation_files(xml, ".xml")
-    if listed is not None:
-        by_stem = {path.stem: path for path in paths}
-        paths = [by_stem[stem] for stem in listed if stem in by_stem]
     if not paths:
         raise UserError(f"no XML files in {xml}; expected one for each annotated image")
+    without_xml: list[str] = []
+    if listed is not None:
+        paths, without_xml = _listed(paths, listed)
     roots = [parse_xml(path, "annotation") for path in paths]
     objects = [
         [_object(element, path, builder) for element in root.iter("object")]
@@ -58,27 +60,48 @@ def read_voc(
         roots, [item.box for items in objects for item in items], first_pixel, builder.findings
     )
     for path, root, items in zip(paths, roots, objects, strict=True):
-        size = tuple(_whole_number(root.findtext(f"size/{side}")) for side in ("width", "height"))
+        size = tuple(whole_number(root.findtext(f"size/{side}")) for side in ("width", "height"))
         stated = size if min(size) > 0 else None
         picture = builder.picture(root.findtext("filename"), path.stem, path, stated, same_folders=True)
         for label, box, ignore, degrees in items:
             builder.add_box(picture, label, _from_zero(box, origin), ignore, degrees)
-    for stem in sorted(set(listed or ()) - {path.stem for path in paths}):
-        picture = builder.picture(None, stem, xml)
+    for name in without_xml:
+        picture = builder.picture(None, name, xml)
         builder.findings.note("pictures listed that have no XML file, taken for empty", picture.name)
     if listed is None:
-        builder.left_out_pictures("pictures without an XML file left out", "list the empty ones (--list) to take them")
+        remedy = "name the empty ones in a list to take them (list: or --list)"
+        builder.left_out_pictures("pictures without an XML file left out", remedy)
+    else:
+        builder.left_out_pictures("pictures that are not on the list left out")
 
 
 def read_list(path: str | os.PathLike) -> list[str]:
     """The names that a list as in ``ImageSets/Main`` selects; only the first word of a line counts.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or no name in it.
     """
     if not Path(path).is_file():
         raise UserError(f"list {path} does not exist; check the path")
-    return [line.split()[0] for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    names = [line.split()[0] for _, line in read_lines(Path(path))]
+    if not names:
+        raise UserError(f"list {path} holds no name; expected one a line, without ending")
+    return names
+
+
+def _listed(paths: Sequence[Path], names: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The files of listed names, which may have folders and an ending of images; and the names without a file."""
+    by_stem = defaultdict(list)
+    for path in paths:
+        by_stem[path.stem].append(path)
+    found, missing = [], []
+    for name in dict.fromkeys(names):
+        stem, ending = os.path.splitext(name)
+        stem = stem if ending.lower() in IMAGE_SUFFIXES else name
+        own = by_stem[PurePosixPath(stem).name]
+        found += [path for path in own if path.with_suffix("").as_posix().endswith(f"/{stem}")] or own
+        missing += [] if own else [stem]
+    return list(dict.fromkeys(found)), missing
 
 
 def parse_xml(path: Path, root_name: str) -> ET.Element:
@@ -150,11 +173,3 @@ def _from_zero(box: Box, origin: int) -> Box:
     """Counted from 0 to behind the last pixel; of two corners the smaller is the first pixel, whichever comes first."""
     x1, y1, x2, y2 = box
     return x1 - origin * (x1 <= x2), y1 - origin * (y1 <= y2), x2 - origin * (x2 < x1), y2 - origin * (y2 < y1)
-
-
-def _whole_number(text: str | None) -> int:
-    """The number that a text gives; 0 if it gives none."""
-    try:
-        return int(float(text or 0))
-    except (ValueError, OverflowError):
-        return 0

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
+from ms2a.datasets.boxes import box_of_points
 from ms2a.datasets.formats.builder import CocoBuilder, Picture
 from ms2a.datasets.formats.files import annotation_files, read_lines
-from ms2a.datasets.formats.shapes import box_of_points
 from ms2a.datasets.image_folder import IMAGE_SUFFIXES
 from ms2a.errors import UserError
 
@@ -31,7 +31,7 @@ def read_yolo(source: Path, builder: CocoBuilder) -> None:
         UserError: no label file for any picture, a malformed line, a class number without a name, pixels for fractions.
     """
     folder = source.parent if source.is_file() else source
-    names = _names(source, builder)
+    names, has_keypoints = _names(source, builder)
     builder.declared = list(names.values())
     labels, found = _Labels(folder, builder), {}
     for name in builder.pictures.names:
@@ -44,7 +44,11 @@ def read_yolo(source: Path, builder: CocoBuilder) -> None:
             builder.findings.warn("pictures that share a label file with another", f"{name} and {found[path]}: {path}")
         found[path] = name
         for number, line in read_lines(path):
-            _read_line(line.split(), f"{path}, line {number}", picture, names, builder)
+            words = line.split()
+            if has_keypoints and len(words) > 5:
+                builder.findings.note("keypoints behind boxes passed over", f"{path}, line {number}")
+                words = words[:5]
+            _read_line(words, f"{path}, line {number}", picture, names, builder)
     if not found:
         raise UserError(f"no label file below {folder} for any picture in {builder.pictures.folder}; check both paths")
     if unused := sorted(path for path in labels.by_key.values() if path not in found):
@@ -53,20 +57,31 @@ def read_yolo(source: Path, builder: CocoBuilder) -> None:
         )
 
 
+def lists_names(path: Path) -> bool:
+    """Whether a YAML file is one that lists YOLO's class names."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return False
+    return isinstance(content, dict) and "names" in content
+
+
 def _read_line(words: list[str], where: str, picture: Picture, names: dict[int, str], builder: CocoBuilder) -> None:
     try:
-        number, values = int(float(words[0])), [float(word) for word in words[1:]]
-    except (ValueError, OverflowError):
+        number, *values = map(float, words)
+        if not number.is_integer():
+            raise ValueError
+    except ValueError:
         raise UserError(f"{where}: {' '.join(words)!r} is not a class number and coordinates") from None
     if len(values) == 5:  # detectors write a score behind the box
         builder.findings.note("sixth numbers of lines, as of a score, passed over", where)
         values.pop()
     if len(values) < 4 or len(values) % 2:
         raise UserError(f"{where}: {len(values)} coordinates, expected 4 of a box or pairs of a polygon")
-    if not all(abs(value) <= MAX_FRACTION for value in values):
-        raise UserError(f"{where}: coordinate {max(values, key=abs)} is no fraction of the picture; YOLO needs 0 to 1")
+    if wrong := [value for value in values if not abs(value) <= MAX_FRACTION]:
+        raise UserError(f"{where}: coordinate {wrong[0]} is no fraction of the picture; YOLO needs 0 to 1")
     if number not in names:
-        raise UserError(f"{where}: class number {number} has no name; known: {names}")
+        raise UserError(f"{where}: class number {number:g} has no name; known: {names}")
     shape = ""
     if len(values) == 4:
         x, y, w, h = values
@@ -80,8 +95,8 @@ def _read_line(words: list[str], where: str, picture: Picture, names: dict[int, 
     builder.add_box(picture, names[number], (x1, y1, x2, y2), shape=shape)
 
 
-def _names(source: Path, builder: CocoBuilder) -> dict[int, str]:
-    """Class names by number."""
+def _names(source: Path, builder: CocoBuilder) -> tuple[dict[int, str], bool]:
+    """Class names by number, and whether keypoints follow the boxes."""
     folder = source.parent if source.is_file() else source
     candidates = (
         [source]
@@ -97,13 +112,13 @@ def _names(source: Path, builder: CocoBuilder) -> dict[int, str]:
         if builder.classes is None:
             raise UserError(f"no list of class names ({', '.join(NAME_FILES)}) in {folder}; name the classes")
         builder.findings.warn("class numbers taken for the order of the classes given", f"no data.yaml in {folder}")
-        return dict(enumerate(builder.classes))
+        return dict(enumerate(builder.classes)), False
     if path.suffix in (".yaml", ".yml"):
         return _names_of_yaml(path)
-    return dict(enumerate(line for _, line in read_lines(path)))
+    return dict(enumerate(line for _, line in read_lines(path))), False
 
 
-def _names_of_yaml(path: Path) -> dict[int, str]:
+def _names_of_yaml(path: Path) -> tuple[dict[int, str], bool]:
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -113,7 +128,8 @@ def _names_of_yaml(path: Path) -> dict[int, str]:
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not all(str(number).isdecimal() for number in names):
         raise UserError(f"'names' in {path} is {names!r}, expected class names by number")
-    return {int(number): str(name) for number, name in sorted(names.items(), key=lambda item: int(item[0]))}
+    names = {int(number): str(name) for number, name in sorted(names.items(), key=lambda item: int(item[0]))}
+    return names, "kpt_shape" in content
 
 
 class _Labels:

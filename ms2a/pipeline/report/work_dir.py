@@ -13,7 +13,8 @@ from ms2a.analysis.report.pictures import encode
 from ms2a.artefacts import read_json
 from ms2a.datasets.check.report import REPORT
 from ms2a.errors import UserError
-from ms2a.pipeline.data import check_adaptation, sheet_name, show
+from ms2a.pipeline.config_data import check_adaptation
+from ms2a.pipeline.data import sheet_name, show
 from ms2a.pipeline.stages import TARGET_TRAINING, Adaptation
 
 BATCHES, NUM_BATCHES = "batches", 8

@@ -91,6 +91,18 @@ def test_a_missing_size_is_read_from_the_picture(folder, missing):  # row 13
     assert not checked.has("error", "warning")
 
 
+def test_a_size_that_nothing_tells_leaves_the_picture_out(folder):  # row 13
+    coco = coco_of(BOX, BOX, files=["0.png", "gone.png"])
+    coco["images"][1].update(width=None)
+    checked = check_set(json.loads(json.dumps(coco)), folder)
+    assert checked.num_images == len(boxes(checked)) == checked.dropped == 1 and not checked.has("error")
+    assert "pictures left out that state no size and whose file cannot be read, with 1 boxes: 1 (gone.png)" in "".join(
+        lines(checked, "warning")
+    )
+    unseen = check_set(coco, None, Options(folder_option="--images"))
+    assert "give --images, to read sizes from the pictures" in lines(unseen, "error")[0]
+
+
 class TestRotation:
     """Row 2: a picture of 96x64 stored pixels that decoders turn upright, to 64x96."""
 
@@ -131,7 +143,7 @@ class TestRotation:
         checked = self.check(folder, [5, 5, 20, 20], size_wh=(96, 64))
         assert lines(checked, "error") == [
             "pictures with a rotation tag whose boxes fit both the stored and the upright pixels: 1 (0.jpg); say which "
-            "with 'boxes_of: stored' or 'boxes_of: upright', or save the pictures without the tag"
+            "with 'boxes_of: stored' or 'boxes_of: upright' (--boxes-of), or save the pictures without the tag"
         ]
         for boxes_of, expected in (("stored", [39, 5, 20, 20]), ("upright", [5, 5, 20, 20])):
             checked = self.check(folder, [5, 5, 20, 20], size_wh=(96, 64), boxes_of=boxes_of)
@@ -186,6 +198,10 @@ def test_a_class_of_nothing_but_crowd_is_told(folder):  # rows 3, 16
         "boxes of 'bolt', all of them crowd, difficult or ignored: 1",
         "classes without a box: 1 (nut)",
     ]
+
+
+def test_nothing_but_crowd_is_refused_where_a_set_may_be_empty(folder):  # row 3
+    assert check_set(coco_of(BOX, ignore=1), folder, Options(needs_boxes=False)).has("error")
 
 
 def test_an_unknown_flag_is_told(folder):
@@ -271,6 +287,30 @@ class TestEntries:
             "pictures annotated twice with different boxes: 1 (0.png); leave one entry for each picture"
         ]
 
+    def test_one_object_annotated_twice_is_refused(self, folder):
+        """An entry of one box each may be a picture annotated twice, or one of two objects: most overlap, or few."""
+        checked = check_set(coco_of(BOX, (11, 11, 30, 20), files=["0.png", "0.png"]), folder)
+        assert "pictures annotated twice with different boxes: 1 (0.png)" in lines(checked, "error")[0]
+
+    def test_a_box_that_stands_twice_in_one_entry_is_told(self, folder):
+        coco = coco_of(BOX, BOX, (50, 30, 20, 20), files=["0.png", "1.png", "2.png"])
+        coco["images"] = coco["images"][:1]
+        for annotation in coco["annotations"]:
+            annotation["image_id"] = 0
+        checked = check_set(coco, folder)
+        assert len(boxes(checked)) == 3
+        assert lines(checked, "warning") == [
+            "boxes that repeat another one of their picture: 1 (0.png); each counts as an object; leave one of each"
+        ]
+
+    def test_equal_boxes_of_two_classes_or_of_crowd_stay(self, folder):
+        coco = coco_of(BOX, BOX, BOX)
+        coco["images"], coco["categories"] = coco["images"][:1], [*coco["categories"], dict(id=2, name="nut")]
+        for annotation, more in zip(coco["annotations"], ({}, {"category_id": 2}, {"iscrowd": 1}), strict=True):
+            annotation.update(image_id=0, **more)
+        checked = check_set(coco, folder)
+        assert len(boxes(checked)) == 3 and not checked.findings
+
     def test_entries_of_different_objects_are_merged(self, folder):
         checked = check_set(self.twice((70, 2, 10, 10), (85, 2, 10, 10)), folder)
         assert len(boxes(checked)) == 4 and checked.num_images == 1
@@ -305,16 +345,16 @@ class TestNetworkSize:
     def test_a_set_of_which_no_box_is_left_is_refused(self, tmp_path):
         told = lines(self.check(tmp_path, *[5] * 15), "error")
         assert told == [
-            "boxes whose shorter side is under 1 px at image_size 320x320, so that none is left: 15 (e.g. median of "
-            "all 15: 0.5 px); at image_size: [4800, 4800] nine of ten would have 8 px or more"
+            "boxes (of 15, median 0.5 px) whose shorter side is under 1 px at image_size 320x320, so that none is "
+            "left: 15; at image_size: [4800, 4800] nine of ten would have 8 px or more"
         ]
 
     def test_small_and_vanishing_boxes_are_counted(self, tmp_path):
         told = lines(self.check(tmp_path, 5, *[30] * 9), "warning")
         assert [line.partition("; ")[0] for line in told] == [
-            "boxes whose shorter side is under 1 px at image_size 320x320, which are not learned: 1 (median of all 10: "
-            "3.2 px)",
-            "boxes whose shorter side is under 8 px at image_size 320x320: 10 (e.g. median of all 10: 3.2 px)",
+            "boxes (of 10, median 3.2 px) whose shorter side is under 1 px at image_size 320x320, which are not "
+            "learned: 1",
+            "boxes (of 10, median 3.2 px) whose shorter side is under 8 px at image_size 320x320: 10",
         ]
 
     def test_the_proposed_size_does(self, tmp_path):
@@ -330,8 +370,8 @@ class TestCorners:
         told = lines(check_set(coco_of(*self.CORNERS), folder), "error")
         assert told == [
             "boxes of 4 that leave their picture as x, y, width, height, while as corners x1, y1, x2, y2 all fit: 2 "
-            "(e.g. [50, 20, 90, 60]); which are they? write x, y, width, height, or say 'box_form: corners' (or "
-            "'sizes' if they are right)"
+            "(e.g. [50, 20, 90, 60]); which are they? write x, y, width, height, or say 'box_form: corners' "
+            "(--box-form), or 'sizes'"
         ]
 
     def test_an_area_of_the_corners_is_asked_about(self, folder):
@@ -348,7 +388,9 @@ class TestCorners:
 
     def test_boxes_that_leave_are_not_all_corners(self, folder):
         checked = check_set(coco_of((60, 40, 50, 50), (70, 40, 50, 50)), folder)
-        assert lines(checked, "warning") == ["boxes clipped to their picture: 2"] and not checked.has("error")
+        told = lines(checked, "warning")
+        assert told == ["boxes clipped to their picture: 2 (e.g. [60, 40, 50, 50] of 0.png)"]
+        assert not checked.has("error")
 
 
 def test_copies_are_found_by_content(folder):  # row 11
@@ -363,13 +405,38 @@ def test_copies_are_found_by_content(folder):  # row 11
 
 
 @pytest.mark.parametrize(
-    "name", ["../../data/upload/7/0.png", "images\\0.png", "http://server:8080/data/local/0.png?d=1", "/home/x/0.png"]
+    "name",
+    [
+        "../../data/upload/7/0.png",
+        "images\\0.png",
+        "http://server:8080/data/local/0.png?d=1",
+        "/home/x/0.png",
+        "upload/%30.png",
+        "IMAGES/0.PNG",
+        "http://[server/0.png",
+    ],
 )
 def test_a_picture_is_found_by_the_last_part_of_its_name(folder, name):  # row 14
     checked = check_set(coco_of(BOX, files=[name]), folder)
     assert [image["file_name"] for image in checked.coco["images"]] == ["0.png"]
     assert not checked.has("error", "warning")
     assert lines(checked, "note")[0].startswith("picture names taken by their last part: 1")
+
+
+def test_accents_are_written_in_two_ways(folder):  # row 14
+    write_picture(folder / "pi\u00e8ce.png")
+    assert check_set(coco_of(BOX, files=["pie\u0300ce.png"]), folder).coco["images"][0]["file_name"] == "pi\u00e8ce.png"
+
+
+def test_the_folder_in_a_name_decides_between_two(folder):  # row 14
+    write_picture(folder / "one/0.png")
+    checked = check_set(coco_of(BOX, BOX, files=["C:\\set\\one\\0.png", "upload/0.png"]), folder)
+    assert checked.coco["images"][0]["file_name"] == "one/0.png" and checked.missing == 1
+
+
+@pytest.mark.parametrize("name", ["", ".", "a" * 300 + ".png", "a\0.png"])
+def test_names_that_no_file_can_have(folder, name):  # row 14
+    assert check_set(coco_of(BOX, BOX, files=["0.png", name]), folder).missing == 1
 
 
 def test_missing_pictures_are_told_in_the_users_words(folder):  # row 14
@@ -379,8 +446,8 @@ def test_missing_pictures_are_told_in_the_users_words(folder):  # row 14
     options = Options(folder_option="'images' of target test", is_test=True)
     told = lines(check_set(coco_of(BOX, BOX, files=["upload/0.png", "1.png"]), folder, options), "error")
     assert told == [
-        "pictures that do not exist, and a test needs all of its pictures: 1 (upload/0.png); set 'images' of target "
-        f"test, now {folder}, to the folder that the names start from"
+        "pictures that do not exist, and a test needs all of its pictures: 1 (upload/0.png, which may be one/0.png or "
+        f"other/0.png); set 'images' of target test, now {folder}, to the folder that the names start from"
     ]
     checked = check_set(coco_of(BOX, BOX, files=["upload/0.png", "1.png"]), folder)
     assert not checked.has("error") and checked.missing == 1
@@ -410,13 +477,22 @@ class TestForms:
         assert boxes(checked) == [list(BOX)] and checked.dropped == 0
         assert lines(checked, "note")[0].startswith("objects drawn as polygons or masks")
 
-    def test_rotated_boxes_are_enclosed(self, folder):
-        coco = coco_of((30, 20, 30, 20), attributes=dict(rotation=90.0))
+    def test_a_box_of_zeros_beside_a_polygon_is_none(self, folder):
+        coco = coco_of((0, 0, 0, 0), segmentation=[[10, 10, 40, 10, 40, 30]])
+        assert boxes(check_set(coco, folder)) == [list(BOX)]
+
+    def test_a_rotation_that_is_no_number_is_told(self, folder):
+        checked = check_set(coco_of(BOX, attributes=dict(rotation="left")), folder)
+        assert lines(checked, "warning")[0].startswith("values of 'rotation' that are no number")
+
+    @pytest.mark.parametrize(
+        "stated", [dict(attributes=dict(rotation=90.0)), dict(attributes=dict(rotation="90")), dict(rotation=-90)]
+    )
+    def test_rotated_boxes_are_enclosed(self, folder, stated):
+        coco = coco_of((30, 20, 30, 20), **stated)
         checked = check_set(coco, folder)
         np.testing.assert_allclose(boxes(checked), [[35, 15, 20, 30]])
-        assert lines(checked, "note")[0].startswith(
-            "rotated boxes; the upright box around each is taken: 1 (90 degrees"
-        )
+        assert lines(checked, "note")[0].startswith("rotated boxes; the upright box around each is taken: 1 (")
         again = check_set(checked.coco, folder)
         np.testing.assert_allclose(boxes(again), [[35, 15, 20, 30]])
 

@@ -84,6 +84,18 @@ def test_two_pictures_of_the_last_part(folder):
     assert folder.read().coco["images"][0]["file_name"] == "two/a.jpg"
 
 
+def test_files_of_x_anylabeling(folder, boxes, counts):
+    """Rectangles by four corners, turned ones by a kind of their own, and a flag beside the label."""
+    folder.picture("a.jpg")
+    corners = [[5, 6], [25, 6], [25, 16], [5, 16]]
+    shapes = [shape(corners), shape(corners, "rotation", label="bolt"), shape(corners, label="nut", difficult=True)]
+    write(folder, "a", shapes, size_wh=("60", "wide"))
+    coco, findings, *_ = folder.read()
+    assert [found[2:] for found in boxes(coco)] == [((5, 6, 20, 10), 0), ((5, 6, 20, 10), 0), ((5, 6, 20, 10), 1)]
+    assert (coco["images"][0]["width"], coco["images"][0]["height"]) == (60, 40)
+    assert counts(findings, "rotated boxes replaced by the box around them") == [1]
+
+
 @pytest.mark.parametrize(
     "broken",
     [

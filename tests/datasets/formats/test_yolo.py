@@ -108,6 +108,15 @@ def test_pictures_that_share_a_label_file(folder, boxes, counts):
     assert counts(findings, "share a label file") == [1]
 
 
+def test_keypoints_behind_a_box_are_no_polygon(folder, boxes, counts):
+    folder.write("data.yaml", "kpt_shape: [2, 2]\nnames: [nut]")
+    folder.write("a.txt", "0 0.5 0.5 0.5 0.5 0.1 0.1 0.9 0.9")
+    folder.picture("a.jpg")
+    coco, findings, *_ = folder.read()
+    assert boxes(coco) == [("a.jpg", "nut", (15, 10, 30, 20), 0)]
+    assert counts(findings, "keypoints behind boxes passed over") == [1]
+
+
 @pytest.mark.parametrize(
     "line, message",
     [
@@ -117,7 +126,9 @@ def test_pictures_that_share_a_label_file(folder, boxes, counts):
         ("1e999 0.5 0.5 0.5 0.5", "is not a class number and coordinates"),
         ("0 30 20 30 20", "coordinate 30.0 is no fraction of the picture"),
         ("0 nan 0.5 0.5 0.5", "coordinate .* is no fraction of the picture"),
+        ("0 0.5 0.5 0.5 nan", "coordinate nan is no fraction of the picture"),
         ("2 0.5 0.5 0.5 0.5", "class number 2 has no name"),
+        ("0.5 0.5 0.5 0.5 0.5", "is not a class number and coordinates"),
     ],
 )
 def test_mistakes_are_explained(folder, line, message):
