@@ -15,9 +15,11 @@ from ms2a.datasets.check.network import limit_for
 from ms2a.datasets.check.report import DataReport
 from ms2a.datasets.check.sets import CheckedSet, Options, check_folder, check_set
 from ms2a.datasets.fewshot import nested_splits
+from ms2a.datasets.findings import Findings
 from ms2a.datasets.formats import read_annotations
 from ms2a.datasets.formats.detect import holds_annotations
 from ms2a.datasets.formats.voc import read_list
+from ms2a.errors import UserError
 
 if TYPE_CHECKING:
     from ms2a.pipeline.task import ImageSet, Task
@@ -55,7 +57,18 @@ def check_task(task: "Task", cfg_options: Mapping[str, Any] | None = None) -> Da
         max_per_img=given.get("max_per_img"),
     )
     checked = [_check_entry(key, entry, common) for key, entry in entries_of(task).items()]
-    return _report([*checked, check_folder(task.target.unlabelled, common, UNLABELLED)])
+    report = _report([*checked, check_folder(task.target.unlabelled, common, UNLABELLED)])
+    findings = Findings()
+    if not given.get("max_per_img") and (limit := options_of(report).get("max_per_img")):
+        what = f"max_per_img={limit} detections of a picture are kept, by the most objects in one"
+        findings.note(what, count=max(found.most_objects for found in checked))
+    if count := task.target.num_annotated:
+        target = next(found for found in checked if found.name == name_of(TARGET_TRAIN))
+        try:
+            nested_splits(target.coco, [count], seed=0, classes=task.classes)
+        except UserError as error:
+            findings.add("error", "'num_annotated' of the target", remedy=str(error), count=count)
+    return replace(report, findings=[*report.findings, *findings])
 
 
 def prepare_files(task: "Task", report: DataReport, folder: Path, seed: int = 0) -> dict[str, Path]:

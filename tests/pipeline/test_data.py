@@ -127,6 +127,7 @@ def test_the_limit_of_detections_follows_the_data(task, load, tmp_path):  # row 
     edit(tmp_path / "b_test/annotations.json", fill)
     configs = load(task).configs
     assert {configs[stage].model.test_cfg.max_per_img for stage in configs} == {300}
+    assert any("note: max_per_img=300 detections of a picture are kept" in line for line in load.told)
     assert load(task, cfg_options={"max_per_img": 150}).configs[BASE].model.test_cfg.max_per_img == 150
 
 
@@ -231,6 +232,12 @@ class TestCommand:
         check([str(tmp_path / "a/annotations.json"), "--out", str(tmp_path / "out")])
         told = "pictures that the sheet should show and that cannot be decoded: 1 (002.png)"
         assert told in capsys.readouterr().out and list((tmp_path / "out").glob("*.jpg"))
+
+    def test_fewer_annotated_pictures_than_are_to_be_drawn(self, task, tmp_path):
+        task["target"]["num_annotated"] = 5
+        (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
+        with pytest.raises(UserError, match="'num_annotated' of the target: 5; 5 annotated images asked for, but only"):
+            check([str(tmp_path / "task.yaml"), "--out", str(tmp_path / "out")])
 
 
 class TestConfig:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ms2a.datasets.check.working import Working
+from ms2a.datasets.findings import Findings
 
 YES = {"true", "yes", "y", "on"}
 IGNORE_FLAGS = ("ignore", "iscrowd", "is_crowd", "crowd", "difficult")
@@ -31,6 +32,18 @@ def read_flag(value: Any) -> bool | None:
     return None if math.isnan(number) else number > 0
 
 
+def read_ignored(stated: Mapping[str, Any], findings: Findings) -> bool | None:
+    """Whether one of :data:`IGNORE_FLAGS` is set, by its value; None where there is none of them.
+
+    A value that says neither yes nor no counts as no, which the findings are told.
+    """
+    flags = {key: read_flag(stated[key]) for key in IGNORE_FLAGS if key in stated}
+    for key in (key for key, flag in flags.items() if flag is None):
+        what = f"values of '{key}' that are neither yes nor no, taken for no"
+        findings.warn(what, repr(stated[key]), "write 0 or 1")
+    return any(flags.values()) if flags else None
+
+
 def stated_of(annotation: Mapping[str, Any]) -> dict[str, Any]:
     """What is said of a box, beside it or among its attributes."""
     attributes = annotation.get("attributes")
@@ -41,18 +54,14 @@ def check_flags(data: Working) -> None:
     """Makes ``iscrowd`` 0 or 1: whether one of :data:`IGNORE_FLAGS` is set, beside the box or among its attributes."""
     for annotation in data.coco["annotations"]:
         stated = stated_of(annotation)
-        flags = {key: read_flag(stated[key]) for key in IGNORE_FLAGS if key in stated}
-        if not flags:
+        ignored = read_ignored(stated, data.findings)
+        if ignored is None:
             continue
-        for key in (key for key, flag in flags.items() if flag is None):
-            what = f"values of '{key}' that are neither yes nor no, taken for no"
-            data.findings.warn(what, repr(stated[key]), "write 0 or 1")
-        ignored = int(any(flags.values()))
-        if ignored and not flags.get("iscrowd"):
+        if ignored and not read_flag(stated.get("iscrowd")):
             data.findings.note("boxes with 'ignore', 'difficult' or the like: neither counted nor punished")
         # mmdet passes over a box with 'ignore', and pycocotools knows only 'iscrowd'.
         data.changed |= annotation.pop("ignore", None) is not None or annotation.get("iscrowd") != ignored
-        annotation["iscrowd"] = ignored
+        annotation["iscrowd"] = int(ignored)
 
 
 def check_ignored(data: Working) -> None:

@@ -35,8 +35,8 @@ class _Entries:
         self.images = images
         self.items = [item for own in boxes for item in own]
         self.largest = max(map(len, boxes))
-        if len(self.items) < 2:
-            self.kept, self.overlapping = self.items, 0
+        if not self.items or (len(images) == 1 and len(set(map(_key, self.items))) == len(self.items)):
+            self.kept, self.overlapping = self.items, 0  # as nearly always
             return
         entry = np.repeat(np.arange(len(boxes)), [len(own) for own in boxes])
         labels = np.array([f"{item['category_id']} {bool(item.get('iscrowd'))}" for item in self.items])
@@ -50,6 +50,10 @@ class _Entries:
         overlap = mask.iou(box_xywh, box_xywh, [0] * len(box_xywh)) > TWICE
         overlap &= alike & (entry[:, None] != entry) & kept[:, None] & kept
         self.overlapping = int(overlap.any(axis=1).sum())
+
+
+def _key(item: dict[str, Any]) -> tuple:
+    return (item["category_id"], bool(item.get("iscrowd")), *(round(value, 2) for value in item["bbox"]))
 
 
 def merge_entries(data: Working) -> None:

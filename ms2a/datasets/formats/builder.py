@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ms2a.datasets.boxes import Box, as_xywh, box_of_rotated_box, ordered_box
 from ms2a.datasets.check.boxes import ORDERED, ROTATED
-from ms2a.datasets.check.flags import IGNORE_FLAGS, read_flag
+from ms2a.datasets.check.flags import read_ignored
 from ms2a.datasets.findings import Findings
 from ms2a.datasets.pictures import Pictures
 from ms2a.errors import UserError
@@ -127,16 +127,9 @@ class CocoBuilder:
         """Adds a region that is to be ignored for every class."""
         self._objects.append(_Object(picture.id, None, box_xyxy, True))
 
-    def ignored(self, values: Mapping[str, Any], example: str) -> bool:
-        """Whether one of :data:`IGNORE_FLAGS` is set, by its value; neither yes nor no counts as no, which is said."""
-        flags = [self._flag(values[name], example) for name in IGNORE_FLAGS if name in values]
-        return any(flags)
-
-    def _flag(self, value: Any, example: str) -> bool:
-        flag = read_flag(value)
-        if flag is None:
-            self.findings.warn(f"flag {value!r} is neither yes nor no and taken for no", example, "write 0 or 1")
-        return bool(flag)
+    def ignored(self, stated: Mapping[str, Any]) -> bool:
+        """Whether what is stated of an object makes it a region to ignore."""
+        return bool(read_ignored(stated, self.findings))
 
     def left_out_pictures(self, what: str, remedy: str = "") -> None:
         """Counts the pictures of the folder that no file is about."""

@@ -154,7 +154,7 @@ def _shape(element: ET.Element, label: str, path: Path, builder: CocoBuilder) ->
         builder.findings.warn(f"<{element.tag}> elements left out, which enclose no object", path.name)
         return None
     attributes = {item.get("name", "").lower(): item.text for item in element.iter("attribute")}
-    ignore = builder.ignored(attributes, path.name)
+    ignore = builder.ignored(attributes)
     return _Shape(label, element.tag, box, degrees, ignore, element.get("outside") == "1")
 
 

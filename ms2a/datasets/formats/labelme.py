@@ -72,7 +72,7 @@ def _read_shape(shape: Any, path: Path, builder: CocoBuilder) -> _Shape | None:
     if box is None:
         builder.findings.warn(f"shapes of kind {kind!r} left out, which enclose nothing", path.name)
         return None
-    return _Shape(label, kind, box, builder.ignored(flags, path.name), group)
+    return _Shape(label, kind, box, builder.ignored(flags), group)
 
 
 def _add_objects(shapes: Sequence[_Shape | None], picture: Picture, builder: CocoBuilder) -> None:

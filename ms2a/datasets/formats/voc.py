@@ -132,7 +132,7 @@ def _object(element: ET.Element, path: Path, builder: CocoBuilder) -> _VocObject
         raise UserError(f"XML file {path}: object {name!r} has no complete bndbox of four numbers") from None
     if not name:
         raise UserError(f"XML file {path}: an object has no name")
-    ignore = builder.ignored({child.tag: child.text for child in element}, path.name)
+    ignore = builder.ignored({child.tag: child.text for child in element})
     return _VocObject(name, box, ignore, degrees)
 
 
