@@ -7,7 +7,7 @@ from pycocotools import mask
 
 from ms2a.datasets.annotations import mend_annotations
 from ms2a.datasets.boxes import NUMBER, as_xywh, as_xyxy, box_of_points, box_of_rotated_box, is_box, ordered_box
-from ms2a.datasets.check.flags import stated_of
+from ms2a.datasets.check.flags import attributes_of, stated_of
 from ms2a.datasets.check.working import CORNERS, SIZES, Working
 
 ROUNDING = 1.0
@@ -132,8 +132,8 @@ def _order_and_enclose(data: Working, annotation: dict[str, Any]) -> None:
         annotation["bbox"] = as_xywh(box_of_rotated_box(box_xyxy, degrees))
         # The next reader must not turn the box once more.
         annotation.pop("rotation", None)
-        if isinstance(annotation.get("attributes"), dict):
-            annotation["attributes"] = {**annotation["attributes"], "rotation": 0}
+        if attributes := attributes_of(annotation):
+            annotation["attributes"] = {**attributes, "rotation": 0}
         annotation.pop("area", None)
         data.findings.note(ROTATED, f"{degrees:g} degrees in {name}")
         data.changed = True

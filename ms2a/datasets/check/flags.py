@@ -46,8 +46,16 @@ def read_ignored(stated: Mapping[str, Any], findings: Findings) -> bool | None:
 
 def stated_of(annotation: Mapping[str, Any]) -> dict[str, Any]:
     """What is said of a box, beside it or among its attributes."""
+    return {**attributes_of(annotation), **annotation}
+
+
+def attributes_of(annotation: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of a box, which may be written as a mapping or as a list of names and values."""
     attributes = annotation.get("attributes")
-    return {**(attributes if isinstance(attributes, Mapping) else {}), **annotation}
+    if isinstance(attributes, Mapping):
+        return dict(attributes)
+    pairs = attributes if isinstance(attributes, list) else []
+    return {pair["name"]: pair.get("value") for pair in pairs if isinstance(pair, Mapping) and "name" in pair}
 
 
 def check_flags(data: Working) -> None:

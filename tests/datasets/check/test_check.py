@@ -486,7 +486,13 @@ class TestForms:
         assert lines(checked, "warning")[0].startswith("values of 'rotation' that are no number")
 
     @pytest.mark.parametrize(
-        "stated", [dict(attributes=dict(rotation=90.0)), dict(attributes=dict(rotation="90")), dict(rotation=-90)]
+        "stated",
+        [
+            dict(attributes=dict(rotation=90.0)),
+            dict(attributes=dict(rotation="90")),
+            dict(attributes=[dict(name="rotation", value=90)]),
+            dict(rotation=-90),
+        ],
     )
     def test_rotated_boxes_are_enclosed(self, folder, stated):
         coco = coco_of((30, 20, 30, 20), **stated)
