@@ -26,7 +26,9 @@ def random_detector(
     ``channels`` are the neck's, if they are not to follow from the width. Training stays at one image size.
     """
     in_channels = [int(width * each) for each in (256, 512, 1024)]
-    sizes = dict(channels=channels or in_channels[0], neck_in_channels=in_channels, c5_channels=in_channels[-1])
+    sizes = dict(channels=channels or in_channels[0], neck_in_channels=in_channels)
+    if config != PLAIN:
+        sizes["c5_channels"] = in_channels[-1]
     one_size = dict(image_size=size_hw, random_size_range=(size_hw[0] // 32,) * 2)
     scale = dict(widen_factor=width, deepen_factor=depth, num_csp_blocks=round(3 * depth))
     cfg = load_config(config, {**scale, **sizes, **one_size})

@@ -11,15 +11,20 @@ import platform
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ms2a.defaults import FILE_ENDINGS
 from ms2a.errors import UserError
 from ms2a.version import __version__
+
+# Bytes of a file's name that its temporary file's name begins with.
+LONGEST_STEM = 100
 
 
 def memory_names(domain: str, prototype: str) -> list[str]:
@@ -42,27 +47,85 @@ def memory_file(folder: str | os.PathLike, name: str) -> str:
     return os.path.join(folder, f"{name}_cluster.pth")
 
 
+def check_files_apart(domains: Sequence[str]) -> None:
+    """Checks that no file of Stage I of one domain is called like one of another.
+
+    Raises:
+        UserError: two are, such as the prototypes of ``a`` and the sample of ``a_cluster``.
+    """
+    owners: dict[str, str] = {}
+    for domain in domains:
+        samples = {f"{domain}{ending}.pth" for endings in FILE_ENDINGS.values() for ending in endings}
+        for name in sorted(samples | {memory_file("", Path(sample).stem) for sample in samples}):
+            if owners.setdefault(name, domain) != domain:
+                raise UserError(
+                    f"domains {owners[name]!r} and {domain!r} would both have a file {name}, one in the place of the "
+                    "other; rename one of them"
+                )
+
+
 @contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
     """Yields a temporary path beside ``path`` that takes its place when the block ends without an error.
 
     Args:
         path: the file to write; its folder is made if need be.
+        durable: wait until it is on the disk, for what took long to make: a machine that loses its power keeps it.
+
+    Raises:
+        OSError: the file cannot be written, with its name.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    # Shortened, since the temporary file's name is longer.
+    stem = os.fsdecode(os.fsencode(path.stem)[:LONGEST_STEM])
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{stem}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
+        if durable:
+            _to_disk(temporary)
         # mkstemp makes private files; an artefact is as readable as any other file.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+        if durable:
+            _to_disk(path.parent)
+    except OSError as error:
+        if error.filename is None and error.errno:  # a full disk does not say which file it was
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def check_output(path: str | os.PathLike, is_folder: bool = False) -> None:
+    """Finds out before hours of work that a result could not be written after them. Nothing is made.
+
+    Args:
+        path: the file, or the folder of files.
+        is_folder: which of the two.
+
+    Raises:
+        UserError: a folder is in the file's place.
+        OSError: the folder cannot be made, or no file in it.
+    """
+    path = Path(path)
+    if not is_folder and path.is_dir():
+        raise UserError(f"{path} is a folder, expected the name of a file to write")
+    folder = path if is_folder else path.parent
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    tempfile.TemporaryFile(dir=there).close()
 
 
 def write_text(text: str, path: str | os.PathLike) -> None:
@@ -86,20 +149,64 @@ def read_json(path: str | os.PathLike, what: str) -> Any:
     Raises:
         UserError: the file is missing, or is not valid JSON (truncated, say).
     """
+    text = read_text(path, what)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))  # some programs put a mark in front
-    except (FileNotFoundError, IsADirectoryError):
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{what} {path} is not valid JSON ({_reason(error)}); it may be truncated") from None
+
+
+def read_yaml(path: str | os.PathLike, what: str) -> Any:
+    """The content of a YAML file, of plain values.
+
+    Args:
+        path: the file.
+        what: how to call it in an error.
+
+    Raises:
+        UserError: the file is missing, or is not valid YAML, or holds what can be no value, such as a 45th of May.
+    """
+    text = read_text(path, what)
+    try:
+        return yaml.safe_load(text)
+    except Exception as error:  # PyYAML lets pass what the making of a value raises
+        raise UserError(f"{what} {path} is not valid YAML: {_reason(error)}; put doubtful values in quotes") from None
+
+
+def read_text(path: str | os.PathLike, what: str) -> str:
+    """The content of a text file in UTF-8, without the mark that some programs put in front.
+
+    Raises:
+        UserError: the file is missing or is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{what} {path} does not exist; check the path") from None
-    except ValueError as error:
-        raise UserError(f"{what} {path} is not valid JSON ({error}); it may be truncated") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{what} {path} is not text in UTF-8; save it as such") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return " ".join(str(error).split())
 
 
 def save_torch(value: Any, path: str | os.PathLike) -> None:
-    """Saves tensors and plain containers to ``path`` with ``torch.save``, whole or not at all."""
+    """Saves tensors and plain containers to ``path`` with ``torch.save``, whole or not at all.
+
+    Raises:
+        UserError: the disk does not take it.
+    """
     import torch
 
-    with atomic_path(path) as temporary:
-        torch.save(value, temporary)
+    with atomic_path(path, durable=True) as temporary:
+        try:
+            torch.save(value, temporary)
+        except RuntimeError as error:  # torch's own writer does not say what the system said
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path} cannot be written ({reason}); is the disk full? Earlier results stay") from error
 
 
 def load_torch(path: str | os.PathLike, what: str, mmap: bool = False) -> Any:

@@ -1,32 +1,33 @@
 """Reads a configuration: file, environment, command line, references, in this order."""
 
 import copy
-import difflib
 import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from mmcv import Config
 from mmcv.utils import import_modules_from_strings
-from mmdet.utils import compat_cfg, replace_cfg_vals
+from mmdet.utils import compat_cfg
 
-from ms2a.artefacts import memory_file, memory_names
+from ms2a.artefacts import check_files_apart, memory_file, memory_names
+from ms2a.config_effect import NONE, effect, is_settled, misspelt, places_of
+from ms2a.config_references import fill_references, literal
+from ms2a.config_schema import check_settings
 from ms2a.defaults import DETECTORS
-from ms2a.errors import UserError
+from ms2a.errors import UserError, as_options, warn
 
 # The recipes: in an installed package inside it, in the source tree beside it.
 _INSTALLED = Path(__file__).parent / "configs"
 CONFIGS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / "configs"
 DATA_ROOT_VARIABLE = "MS2A_DATA_ROOT"
 REQUIRED_KEYS = ("model", "data")
-# The same pattern as mmdet's replace_cfg_vals.
-REFERENCE = re.compile(r"\$\{([a-zA-Z\d_.]*)\}")
-MAX_REFERENCE_DEPTH = 10
+# Options that stand for several variables → the first of these.
+STANDS_FOR = {"image_size": "img_scale", "detector": "deepen_factor"}
 # Variables of the recipes: sizes of images, and numbers with the smallest that each may be.
 SIZES = ("img_scale", "memory_img_scale")
 SMALLEST = dict(batch_size=1, test_batch_size=1, workers_per_gpu=0, max_epochs=0, num_last_epochs=0, num_prototypes=1)
@@ -46,6 +47,7 @@ def open_config(
     path: str | os.PathLike,
     cfg_options: Mapping[str, Any] | None = None,
     variables: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Config:
     """Reads a config file, environment and options; a caller may still change the config until it is settled.
 
@@ -57,9 +59,10 @@ def open_config(
         path: the config file (.py, .json or .yaml).
         cfg_options: dotted keys and their values, as ``--cfg-options`` gives them.
         variables: top-level keys that replace the file's own whole, before anything else; None takes one away.
+        settings: as ``cfg_options``, before those, but none is refused that would change nothing.
 
     Raises:
-        UserError: the file is missing, truncated or invalid, an option doesn't fit, or its top-level key is misspelt.
+        UserError: the file is missing, truncated or invalid; an option doesn't fit, is misspelt or changes nothing.
     """
     cfg = _read(path)
     for key, value in (variables or {}).items():
@@ -68,26 +71,26 @@ def open_config(
         else:
             cfg[key] = value
     _apply_environment(cfg)
-    cfg_options = dict(cfg_options or {})
-    detector = cfg_options.pop("detector", cfg.pop("detector", None))
+    _check_effect(cfg, cfg_options or (), path)
+    options = dict(settings or {}) | dict(cfg_options or {})
+    detector = options.pop("detector", cfg.pop("detector", None))
     if detector is not None:
         if "deepen_factor" not in cfg:
             raise UserError(
                 f"config {path} has no deepen_factor for detector={detector!r} to set; change its models, or use the "
                 "recipe that it was made of"
             )
-        cfg_options = detector_options(detector, f"of config {path}") | cfg_options
-    image_size = cfg_options.pop("image_size", cfg.pop("image_size", None))
+        options = detector_options(detector, f"of config {path}") | options
+    image_size = options.pop("image_size", cfg.pop("image_size", None))
     if image_size is not None:
         if "img_scale" not in cfg:
             raise UserError(
                 f"config {path} has no img_scale for image_size={image_size!r} to set; change its pipelines"
             )
-        cfg_options = size_options(image_size, f"of config {path}") | cfg_options
-    if cfg_options:
-        _check_spelling(cfg, cfg_options, path)
+        options = size_options(image_size, f"of config {path}") | options
+    if options:
         try:
-            cfg.merge_from_dict(copy.deepcopy(cfg_options))  # mmcv takes _delete_ out of what it is given
+            cfg.merge_from_dict(copy.deepcopy(dict(options)))  # mmcv takes _delete_ out of what it is given
         except (KeyError, TypeError, IndexError) as error:
             raise UserError(f"`cfg_options` do not fit config {path}: {_one_line(error)}") from error
     return cfg
@@ -106,7 +109,8 @@ def settle(cfg: Config) -> Config:
     path = cfg.filename
     _check_variables(cfg, path)
     _name_memory_files(cfg)
-    cfg = Config(fill_references(cfg._cfg_dict, path), filename=str(path))
+    cfg = _with_file_name(Config(fill_references(cfg._cfg_dict, path)), path)
+    check_settings(cfg._cfg_dict, path)
     try:
         return compat_cfg(cfg)
     except (AssertionError, AttributeError) as error:
@@ -119,6 +123,7 @@ def _name_memory_files(cfg: Config) -> None:
         return
     if isinstance(cfg.get("memory_files"), Mapping):
         domains = [cfg[key] for key in ("source_domain", "target_domain") if key in cfg]
+        check_files_apart(domains)
         names = [name for domain in domains for name in memory_names(domain, cfg.get("prototype", "map"))]
         cfg.memory_files = {name: memory_file("${memory_dir}", name) for name in names} | cfg.memory_files
     for prototype in ("style", "colour"):  # which augmentation reads, from one file
@@ -183,13 +188,37 @@ def _check_variables(cfg: Config, path: str | os.PathLike) -> None:
             raise UserError(f"{name!r} {where} is {value!r}, expected a whole number, {smallest} or more")
 
 
-def _check_spelling(cfg: Config, cfg_options: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """An option may add a key, as in mmcv; a top-level one that all but equals a key of the file is a misspelt one."""
+def _check_effect(cfg: Config, cfg_options: Iterable[str], path: str | os.PathLike) -> None:
+    """An option may add a part, as in mmcv; one that is misspelt, or that nobody reads, is a mistake.
+
+    A variable of a recipe that this one does not read is told: options may be for several recipes.
+
+    Raises:
+        UserError: an option is a mistake.
+    """
     for option in cfg_options:
         key = option.split(".")[0]
-        meant = [] if key in cfg else difflib.get_close_matches(key, cfg.keys(), 1, cutoff=0.85)
-        if meant:
-            raise UserError(f"`cfg_options={option}`: config {path} has no {key!r}; did you mean {meant[0]!r}?")
+        if STANDS_FOR.get(option, option) not in cfg and option in STANDS_FOR:
+            continue  # which open_config tells
+        if meant := misspelt(option, cfg._cfg_dict):
+            raise UserError(f"`cfg_options={option}`: config {path} has no such part; did you mean {meant!r}?")
+        if option_effect(option, cfg) == NONE:
+            places = places_of(key, cfg._cfg_dict)[:2]
+            instead = f"; set {' or '.join(places)} instead" if places else ""
+            message = f"`cfg_options={option}`: nothing in config {path} reads {key!r}{instead}"
+            if key not in cfg or is_settled(cfg._cfg_dict):
+                raise UserError(message)
+            warn(as_options(message))
+
+
+def option_effect(option: str, cfg: Config) -> int:
+    """:func:`ms2a.config_effect.effect` of a config option; one that stands for several does what their first does.
+
+    Args:
+        option: its dotted key.
+        cfg: from :func:`open_config`.
+    """
+    return effect(STANDS_FOR.get(option, option), cfg._cfg_dict)
 
 
 def _read(path: str | os.PathLike) -> Config:
@@ -201,8 +230,9 @@ def _read(path: str | os.PathLike) -> Config:
         # As Config.fromfile does, but without a file name, for which the plug-in would fill in references right away.
         content, text = Config._file2dict(str(path))
         import_modules_from_strings(**(content.get("custom_imports") or dict(imports=None)))
-        cfg = Config(content, cfg_text=text)
-        object.__setattr__(cfg, "_filename", str(path))
+        # Classes that a config imports are no part of it; functions and modules mmcv itself leaves out.
+        content = {key: value for key, value in content.items() if not isinstance(value, type)}
+        cfg = _with_file_name(Config(content, cfg_text=text), path)
     except UserError:
         raise
     # A config is code that a user writes: whatever it raises is a mistake in that file or in one of its bases.
@@ -214,6 +244,12 @@ def _read(path: str | os.PathLike) -> Config:
         raise UserError(
             f"config {path} has no {' and no '.join(missing)}; is it truncated, or a base of other configs?"
         )
+    return cfg
+
+
+def _with_file_name(cfg: Config, path: str | os.PathLike | None) -> Config:
+    """The config; given to ``Config``, the name would let the plug-in fill in references, in settled texts as well."""
+    object.__setattr__(cfg, "_filename", None if path is None else str(path))
     return cfg
 
 
@@ -229,59 +265,15 @@ def _clean_up_after_mmcv(error: Exception, search_path: list[str]) -> None:
 
 
 def _apply_environment(cfg: Config) -> None:
-    roots = cfg.get("data_roots") or {}
+    roots = cfg.get("data_roots")
+    roots = roots if isinstance(roots, Mapping) else {}  # another is told when the config is settled
     common = os.environ.get(DATA_ROOT_VARIABLE)
     for name, root in roots.items():
         own = os.environ.get(f"{DATA_ROOT_VARIABLE}_{re.sub(r'[^A-Z0-9]', '_', name.upper())}")
         if own:
-            roots[name] = own
+            roots[name] = literal(own)
         elif common and Path(root).parts[:1] == ("data",):
-            roots[name] = str(Path(common, *Path(root).parts[1:]))
-
-
-def fill_references(cfg_dict: Mapping[str, Any], path: str | os.PathLike) -> dict[str, Any]:
-    """Fills in references until none is left: mmdet does one level, and a value may itself hold references.
-
-    Args:
-        cfg_dict: the content of a config.
-        path: its file, for the errors.
-
-    Raises:
-        UserError: a reference names no key, or references refer to each other in a circle.
-    """
-    for _ in range(MAX_REFERENCE_DEPTH):
-        if not any(REFERENCE.search(text) for _, text in _strings(cfg_dict)):
-            return cfg_dict
-        _check_references(cfg_dict, path)
-        cfg_dict = replace_cfg_vals(Config(cfg_dict))._cfg_dict
-    raise UserError(
-        f"config {path}: references that refer to each other in a circle, or over {MAX_REFERENCE_DEPTH} deep"
-    )
-
-
-def _check_references(cfg_dict: Mapping[str, Any], path: str | os.PathLike) -> None:
-    for place, text in _strings(cfg_dict):
-        for key in REFERENCE.findall(text):
-            value = cfg_dict
-            for part in key.split("."):
-                if not isinstance(value, Mapping) or part not in value:
-                    known = ", ".join(sorted(value)) if isinstance(value, Mapping) else "none"
-                    raise UserError(
-                        f"config {path}: {place} refers to ${{{key}}}, but there is no {part!r}; known there: {known}"
-                    )
-                value = value[part]
-
-
-def _strings(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Every string inside nested containers, with its dotted place."""
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _strings(item, f"{place}.{key}".lstrip("."))
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _strings(item, f"{place}.{index}".lstrip("."))
+            roots[name] = str(Path(literal(common), *Path(root).parts[1:]))
 
 
 def _one_line(error: Exception) -> str:

@@ -6,9 +6,11 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import Any
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # what shells report for Ctrl-C
+LONGEST_VALUE, LONGEST_LINE = 100, 480  # characters that a message shows
 DEBUG_OPTION, DEBUG_VARIABLE = "--debug", "MS2A_DEBUG"
 
 # An argument in a message, `name` or `name=value`.
@@ -26,11 +28,30 @@ class UserError(ValueError):
     """
 
 
+def shortened(value: Any) -> str:
+    """A value as Python writes it, in one line of bounded length, for a message."""
+    text = " ".join(_repr(value).split())
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list of thousands of depths
+        return f"a {type(value).__name__}"
+
+
+def one_line(message: str) -> str:
+    """A message as it is shown: one line of bounded length, whatever values it names."""
+    line = "".join(sign if sign.isprintable() else "\ufffd" for sign in " ".join(message.split()))
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 40]} … {line[-30:]}"
+
+
 def warn(message: str) -> None:
     """Prints a warning on stderr, above a progress bar if there is one."""
     from tqdm import tqdm  # late: the runtime of exported files does without
 
-    tqdm.write(f"warning: {message}", file=sys.stderr)
+    tqdm.write(f"warning: {one_line(message)}", file=sys.stderr)
 
 
 def as_options(message: str) -> str:
@@ -84,15 +105,15 @@ def run_main(main: Callable[[Sequence[str] | None], None]) -> None:
 def _told(error: BaseException) -> tuple[str | None, int]:
     """The line and the exit status of a mistake; no line for a bug."""
     if isinstance(error, UserError):
-        return as_options(str(error)), EXIT_USER_ERROR
+        return one_line(as_options(str(error))), EXIT_USER_ERROR
     if isinstance(error, OSError):
         # A file or folder that cannot be made, written or read: the system's message names it.
-        return str(error), EXIT_USER_ERROR
+        return one_line(str(error)), EXIT_USER_ERROR
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", EXIT_INTERRUPTED
     if isinstance(error, KeyError) and "registry" in str(error):
         # What mmcv's registries say to a type in a config that nobody registered; they have no error of their own.
-        return f"{error.args[0]}: is a type in the config misspelt?", EXIT_USER_ERROR
+        return one_line(f"{error.args[0]}: is a type in the config misspelt?"), EXIT_USER_ERROR
     return None, 1
 
 

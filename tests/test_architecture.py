@@ -8,7 +8,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ms2a"
 # From the ground up; rooms of one floor may import each other.
 FLOORS = [
-    {"version", "errors", "validation", "defaults", "artefacts", "config", "operators", "mmcv_ext", "runtime"},
+    {
+        *("version", "errors", "validation", "defaults", "artefacts", "operators", "mmcv_ext", "runtime", "lock"),
+        *("config", "config_schema", "config_effect", "config_references", "settled"),
+    },
     {"memory", "adaptation"},
     {"models", "datasets", "engine"},
     {"storage", "analysis"},

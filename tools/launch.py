@@ -1,6 +1,7 @@
 """Starts a tool in as many processes as asked, for the dist_*.sh scripts: launch.py TOOL GPUS ARGUMENT..."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +50,13 @@ def _run_several(tool: str, arguments: Sequence[str], num_processes: int, num_no
     except ChildFailedError as error:
         # The processes have told what was wrong; a traceback of the launcher would bury it.
         first = min(error.failures.values(), key=lambda failure: failure.timestamp)
+        if first.exitcode < 0:  # which tells nothing itself
+            how = signal.Signals(-first.exitcode).name
+            print(
+                f"error: process {first.local_rank} of {num_processes} was ended by {how}: by the system for want of "
+                "memory, or by hand; the others were stopped. A training goes on with --auto-resume",
+                file=sys.stderr,
+            )
         sys.exit(first.exitcode if first.exitcode > 0 else 1)
     except SignalException as error:
         sys.exit(128 + error.sigval)

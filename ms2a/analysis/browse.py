@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from mmcv import Config
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ms2a.analysis.batches import draw_training_image
-from ms2a.artefacts import atomic_path
+from ms2a.analysis.pictures import write_picture
 from ms2a.models.foreground import foreground_mask
 
 STRIDE = 32
@@ -96,8 +95,7 @@ def draw_inputs(cfg: Config, folder: str | os.PathLike, count: int, seed: int = 
     number = 0
     items = tqdm(islice(network_inputs(cfg, seed), count), total=count, desc="images", unit="image")
     for number, item in enumerate(items, start=1):
-        with atomic_path(Path(folder, f"{number - 1:04d}_{item.domain or 'image'}.jpg")) as path:
-            cv2.imwrite(str(path), _drawn(item))
+        write_picture(_drawn(item), Path(folder, f"{number - 1:04d}_{item.domain or 'image'}.jpg"))
     return number
 
 

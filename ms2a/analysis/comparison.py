@@ -9,11 +9,13 @@ import cv2
 import numpy as np
 
 from ms2a.analysis.detections import draw_detections
-from ms2a.artefacts import atomic_path, read_json
+from ms2a.analysis.pictures import write_picture
+from ms2a.artefacts import read_json
 from ms2a.datasets.annotations import read_coco
 from ms2a.datasets.boxes import as_xyxy
 from ms2a.datasets.check.sets import Options, check_set
 from ms2a.datasets.load_picture import read_picture
+from ms2a.errors import UserError, warn
 
 COLUMNS = ("before: source only", "after: MS2A", "ground truth")
 CAPTION_HEIGHT, GAP, BACKGROUND = 28, 4, 255
@@ -57,16 +59,19 @@ def comparison_sheet(
     rows = [_captions(width)]
     for index in chosen:
         info = coco["images"][index]
-        image = read_picture(root / test_set["img_prefix"] / info["file_name"], bit_depth)
+        try:
+            image = read_picture(root / test_set["img_prefix"] / info["file_name"], bit_depth)
+        except UserError as error:
+            warn(f"{error}; {out_file} leaves it out")
+            continue
         found = [column[info["id"]] for column in columns]
         pictures = [draw_detections(image, boxes, classes, score_thr) for boxes in found[:-1]]
         pictures.append(draw_detections(image, found[-1], classes, with_scores=False))
-        height = round(width * image.shape[0] / image.shape[1])
+        height = max(round(width * image.shape[0] / image.shape[1]), 1)
         pictures = [cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) for picture in pictures]
         rows.append(_beside(pictures))
     separated = [part for row in rows for part in (row, np.full((GAP, row.shape[1], 3), BACKGROUND, np.uint8))]
-    with atomic_path(out_file) as temporary:
-        cv2.imwrite(str(temporary), np.vstack(separated[:-1]))
+    write_picture(np.vstack(separated[:-1]), out_file)
 
 
 def _by_image(results: Sequence[Mapping], label_of: Mapping[int, int]) -> Mapping[int, list[np.ndarray]]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ms2a.analysis.detections import draw_detections
-from ms2a.artefacts import atomic_path
+from ms2a.analysis.pictures import write_picture
 from ms2a.datasets.check.depth import WIDEST
 from ms2a.datasets.check.headers import read_header
 from ms2a.datasets.check.result import CheckedSet
@@ -58,8 +58,7 @@ def write_contact_sheet(checked: CheckedSet, path: Path, bit_depth: int | None =
     """Writes the sheet as a JPEG, nothing where no picture can be read; returns what could not be decoded."""
     sheet, damaged = contact_sheet(checked, bit_depth)
     if sheet is not None:
-        with atomic_path(path) as temporary:
-            cv2.imwrite(str(temporary), sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
+        write_picture(sheet, path, jpeg_quality=85)
     return damaged
 
 

@@ -1,7 +1,6 @@
 """Drawing detections."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -53,9 +52,3 @@ def _label(
     y = corner_xy[1] - below if corner_xy[1] - below - height >= 0 else corner_xy[1] + height + below
     cv2.rectangle(canvas, (x, y - height - 1), (x + width, y + below - 1), colour, cv2.FILLED)
     cv2.putText(canvas, text, (x, y), FONT, size, (0, 0, 0), 1, cv2.LINE_AA)
-
-
-def picture_name(domain: str | None, name: str) -> Path:
-    """Where the picture of an image goes below an output folder: never outside it, whatever the annotations say."""
-    parts = [part for part in Path(name).parts if part not in ("..", Path(name).anchor)]
-    return Path(domain or "", *parts)

@@ -18,7 +18,7 @@ from torch import nn
 from ms2a.apis.export_check import check_file, example_inputs
 from ms2a.apis.export_network import Detections, RawOutputs, stem_as_one_convolution
 from ms2a.apis.export_steps import preprocessing, suppression
-from ms2a.artefacts import atomic_path, provenance
+from ms2a.artefacts import atomic_path, check_output, provenance
 from ms2a.datasets.config_edits import test_pipeline
 from ms2a.engine.fast_inference import fold_batch_norms
 from ms2a.errors import UserError
@@ -102,6 +102,7 @@ def export_onnx(
     onnx = import_extra("onnx")
     shape = fixed_shape(size, batch)
     form = check_form(runtime, shape, raw, all_domains)
+    check_output(out)
     model = fold_batch_norms(build_model(cfg, checkpoint))
     if form.one_stem:
         stem_as_one_convolution(model.backbone)
@@ -111,12 +112,11 @@ def export_onnx(
         raise UserError("the config has no model.test_cfg.nms: `raw=True` exports the head's maps")
     network = RawOutputs(model, domains)
     network = (network if raw else Detections(network, model.bbox_head, cfg.model.test_cfg)).eval()
-    if not raw and cfg.model.test_cfg.nms.type != "nms":
+    if not raw and (nms := cfg.model.test_cfg.nms).type != "nms":
         logger.warning(
             "ONNX has no operator for the config's %s: the file uses plain NMS at its IoU threshold %g; --raw leaves "
             "suppression to the program that runs it",
-            cfg.model.test_cfg.nms.type,
-            cfg.model.test_cfg.nms.iou_threshold,
+            *(nms.type, nms.iou_threshold),
         )
     pipeline = test_pipeline(cfg.data.test)
     about = dict(domain=domain, domains=domains, classes=list(model.CLASSES), raw=raw, shape=shape, runtime=runtime)

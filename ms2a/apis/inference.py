@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmcv import Config
 from tqdm import tqdm
 
-from ms2a.analysis.detections import picture_name
+from ms2a.analysis.pictures import FreeNames, write_picture
 from ms2a.apis.detector import Detector
 from ms2a.apis.onnx_detector import OnnxDetector
-from ms2a.artefacts import atomic_path, provenance, write_json
+from ms2a.artefacts import check_output, provenance, write_json
 from ms2a.datasets.config_edits import test_pipeline
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.datasets.load_picture import read_picture
-from ms2a.datasets.readable import check_skipped, skip_unreadable
+from ms2a.datasets.readable import check_skipped, skip_unreadable, told, why_not
 from ms2a.engine.prefetch import prefetch
 from ms2a.errors import UserError, warn
 from ms2a.memory.domains import choose_domain
@@ -88,15 +87,16 @@ def infer(
         datasets = [ImageFolderDataset(img, test_pipeline(cfg.data.test), img_root, own, without=save_dir)]
     else:
         datasets = _test_sets(cfg, domain)
+    check_output(save_dir, is_folder=True)
     output = _Output(Path(save_dir), detector, score_thr, by_domain=len(datasets) > 1)
     skipped = []
     for dataset, index, detections in _detect(detector, datasets):
-        path = dataset.path(index)
-        if detections is not None:
-            output.add(dataset, index, read_picture(path, cfg.get("bit_depth")), detections)
-            continue
-        skip_unreadable(path, strict)
-        skipped.append(path)
+        why = detections
+        if not isinstance(detections, str):
+            why = output.try_to_add(dataset, index, detections, cfg.get("bit_depth"))
+        if why is not None:
+            skip_unreadable(why, strict)
+            skipped.append(why)
     check_skipped(skipped, sum(map(len, datasets)), ", ".join(map(str, img)) or "the test set")
     ran = dict(checkpoint=str(checkpoint), engine=detector.engine, precision=precision)
     output.write_json(ran | dict(provenance=provenance(str(cfg.filename))))
@@ -127,23 +127,29 @@ class _Output:
         self.images: list[dict] = []
         self.annotations: list[dict] = []
         self.num_drawn = 0
-        self._names: set[Path] = set()
+        self._names = FreeNames()
 
-    def add(
-        self, dataset: ImageFolderDataset, index: int, picture: np.ndarray, detections: Sequence[np.ndarray]
-    ) -> None:
-        """Draws the detections of an image and notes them."""
-        height, width = picture.shape[:2]
-        result = self.detector.result(detections, dataset.domain, (height, width))
-        name = self._free_name(dataset.domain, dataset.names[index])
+    def try_to_add(
+        self, dataset: ImageFolderDataset, index: int, detections: Sequence[np.ndarray], bit_depth: int | None
+    ) -> str | None:
+        """Draws the detections of an image and notes them; returns what kept it from being drawn, if anything did."""
+        name = self._names.free(dataset.domain if self.by_domain else None, dataset.names[index])
         if (self.folder / name).resolve() == Path(dataset.path(index)).resolve():
             raise UserError(f"{self.folder / name} would be replaced by its own drawing; choose another `save_dir`")
-        image = dict(id=len(self.images) + 1, file_name=str(name), height=height, width=width, domain=dataset.domain)
+        try:
+            picture = read_picture(dataset.path(index), bit_depth)
+            result = self.detector.result(detections, dataset.domain, picture.shape[:2])
+            name = write_picture(result.draw(picture, self.score_thr), self.folder / name).relative_to(self.folder)
+        except OSError:  # the disk is full, say
+            raise
+        except Exception as error:
+            return why_not(dataset.path(index), error)
+        image = dict(id=len(self.images) + 1, file_name=str(name), height=result.size_hw[0], width=result.size_hw[1])
+        image["domain"] = dataset.domain
         self.images.append(image)
         self.num_drawn += int((result.scores >= self.score_thr).sum())
         self.annotations += result.to_coco(image["id"], first_id=len(self.annotations) + 1)
-        with atomic_path(self.folder / name) as temporary:
-            mmcv.imwrite(result.draw(picture, self.score_thr), str(temporary))
+        return None
 
     def write_json(self, info: dict[str, Any]) -> None:
         """Writes ``detections.json``."""
@@ -151,26 +157,29 @@ class _Output:
         content = dict(info=info, images=self.images, annotations=self.annotations, categories=categories)
         write_json(content, self.folder / "detections.json")
 
-    def _free_name(self, domain: str | None, name: str) -> Path:
-        """A name of its own for every picture: images of several folders may share one."""
-        path = picture_name(domain if self.by_domain else None, name)
-        number, own = 1, path
-        while own in self._names:
-            number += 1
-            own = path.with_stem(f"{path.stem}_{number}")
-        self._names.add(own)
-        return own
-
 
 def _detect(
     detector: Detector, datasets: Sequence[ImageFolderDataset]
-) -> Iterator[tuple[ImageFolderDataset, int, list[np.ndarray] | None]]:
-    """Yields data set, index and detections of each image; None for detections if it can't be read."""
+) -> Iterator[tuple[ImageFolderDataset, int, list[np.ndarray] | str]]:
+    """Yields data set, index and detections of each image; in their place why there are none, if it can't be used."""
     with tqdm(total=sum(map(len, datasets)), desc="detecting", unit="image") as bar:
         for dataset in datasets:
             for index, data in enumerate(prefetch(dataset.__getitem__, range(len(dataset)), WORKERS)):
-                yield dataset, index, None if data is None else detector.detect_prepared([data])[0]
+                yield dataset, index, _try_to_detect(detector, dataset, index, data)
                 bar.update()
+
+
+def _try_to_detect(
+    detector: Detector, dataset: ImageFolderDataset, index: int, data: dict[str, Any] | None
+) -> list[np.ndarray] | str:
+    if data is None:
+        return dataset.told(index)
+    try:
+        return detector.detect_prepared([data])[0]
+    except UserError:
+        raise
+    except Exception as error:  # such as too little memory for a huge picture
+        return f"{dataset.path(index)} ({told(error)})"
 
 
 def _test_sets(cfg: Config, domain: str | None) -> list[ImageFolderDataset]:

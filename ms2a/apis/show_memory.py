@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from mmcv import Config
@@ -13,8 +12,9 @@ from torch import Tensor, nn
 from ms2a.adaptation.attention import attention_weights
 from ms2a.adaptation.fast import average_windows
 from ms2a.analysis.memory import attention_sheet, colour_sheet, prototype_sheet
+from ms2a.analysis.pictures import FreeNames, write_picture
 from ms2a.apis.detector import Detector
-from ms2a.artefacts import atomic_path
+from ms2a.artefacts import check_output
 from ms2a.datasets import ImageFolderDataset, MemoryColour
 from ms2a.datasets.load_picture import read_picture
 from ms2a.datasets.readable import unreadable
@@ -41,7 +41,7 @@ def show_memory(
         cfg: from :func:`ms2a.config.load_config`.
         checkpoint: the trained weights, which hold the memory.
         out_dir: folder for ``prototypes.png``, for each image ``<name>_level<l>.png`` and with ``colours``
-            ``<name>_colours.png``.
+            ``<name>_colours.png``; images of one name are numbered, ``<name>_2_level<l>.png``.
         img: images to show the attention of.
         domain: whose memory they read; default: the target's.
         colours: a file of colour clusters to show the images in.
@@ -52,6 +52,7 @@ def show_memory(
     Raises:
         UserError: the detector has no memory of maps, the domain is unknown, or an image cannot be read.
     """
+    check_output(out_dir, is_folder=True)
     detector = Detector(cfg, checkpoint, "cpu")
     model = detector.model
     if not has_maps(model):
@@ -60,17 +61,17 @@ def show_memory(
     pictures = {"prototypes": prototype_sheet(memory_maps(model))}
     clusters = MemoryColour(colours).colours if colours else None
     images = ImageFolderDataset(img, memory_pipeline(cfg), domain=domain) if img else ()
+    names = FreeNames()
     for index in range(len(images)):
         if (result := images[index]) is None:
-            raise unreadable(images.path(index))
-        stem = Path(images.names[index]).stem
+            raise unreadable(images.told(index))
+        stem = names.free(None, Path(images.names[index]).with_suffix(".png").name).stem
         if clusters is not None:
             pictures[f"{stem}_colours"] = colour_sheet(read_picture(images.path(index), cfg.get("bit_depth")), clusters)
         pictures |= _attention(model, first_view(result), domain, stem)
     paths = [Path(out_dir, f"{name}.png") for name in pictures]
     for path, picture in zip(paths, pictures.values(), strict=True):
-        with atomic_path(path) as temporary:
-            cv2.imwrite(str(temporary), picture)
+        write_picture(picture, path)
     return paths
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import mmcv
 import numpy as np
 import torch.distributed as dist
@@ -18,17 +19,21 @@ from mmdet.apis import multi_gpu_test, single_gpu_test
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.utils import build_ddp, build_dp
 
-from ms2a.analysis.detections import draw_detections, picture_name
+from ms2a.analysis.detections import draw_detections
+from ms2a.analysis.pictures import FreeNames, write_picture
 from ms2a.apis.engines import is_onnx, open_detector
 from ms2a.apis.onnx_detector import OnnxDetector
-from ms2a.artefacts import atomic_path, provenance, write_json, write_text
+from ms2a.artefacts import atomic_path, check_output, provenance, write_json
 from ms2a.datasets.boxes import as_xywh
 from ms2a.datasets.config_edits import allow_batches, flip_views, has_views
 from ms2a.datasets.load_picture import read_picture
+from ms2a.datasets.readable import check_skipped, skip_unreadable, why_not
+from ms2a.engine.building import config_mistakes_told
 from ms2a.engine.checkpoint import class_mismatch
-from ms2a.engine.distributed import choose_device, init_distributed
+from ms2a.engine.distributed import choose_device, gather_lists, init_distributed
 from ms2a.engine.prefetch import ThreadedLoader
 from ms2a.errors import UserError
+from ms2a.settled import write_config
 
 logger = logging.getLogger("mmdet")
 
@@ -59,7 +64,7 @@ class TestRun:
     def images(self) -> Iterator[tuple[str, Path, str, int, Sequence[int], Sequence[np.ndarray]]]:
         """Yields for each image its domain, path, name in the annotations, image id, category ids and detections."""
         detections = iter(self.detections)
-        for part in getattr(self.dataset, "datasets", [self.dataset]):
+        for part in _parts(self.dataset):
             for info in part.data_infos:
                 path = Path(part.img_prefix or "", info["filename"])
                 yield getattr(part, "domain", ""), path, info["filename"], info["id"], part.cat_ids, next(detections)
@@ -112,7 +117,8 @@ def test(
     """
     torch_device = init_distributed(launcher, choose_device(device))
     cfg = _settled(cfg, tta)
-    dataset = build_dataset(cfg.data.test)
+    with config_mistakes_told(cfg):
+        dataset = build_dataset(cfg.data.test)
     options = dict(samples_per_gpu=1, workers_per_gpu=2) | dict(cfg.data.test_dataloader)
     loader = ThreadedLoader(build_dataloader(dataset, dist=launcher != "none", shuffle=False, **options))
     # An ONNX file runs on the CPU unless a GPU is asked for: the usual package has none.
@@ -134,10 +140,29 @@ def test(
         over_nccl = dist.get_backend() == "nccl"
         folder = None if over_nccl else _shared_folder()
         detections = multi_gpu_test(model, loader, folder, gpu_collect=over_nccl)
-    return None if detections is None else TestRun(dataset, detections, cfg, str(checkpoint))
+    _share_skipped(dataset, launcher != "none")
+    if detections is None:
+        return None
+    found, kept = iter(detections), []
+    for part in _parts(dataset):
+        of_part = [next(found) for _ in range(len(part))]
+        kept += part.without_skipped(of_part) if hasattr(part, "skipped") else of_part
+    return TestRun(dataset, kept, cfg, str(checkpoint))
 
 
 test.__test__ = False
+
+
+def _parts(dataset: Any) -> Sequence[Any]:
+    return getattr(dataset, "datasets", [dataset])
+
+
+def _share_skipped(dataset: Any, distributed: bool) -> None:
+    """Lets the first of several processes know the images that any could not read."""
+    if distributed:
+        known = [part.skipped for part in _parts(dataset) if hasattr(part, "skipped")]
+        for number, index in gather_lists([(n, index) for n, skipped in enumerate(known) for index in skipped]):
+            known[number].add(index)
 
 
 def evaluate(run: TestRun, metrics: Sequence[str] = ("bbox",)) -> dict[str, float]:
@@ -150,7 +175,7 @@ def evaluate(run: TestRun, metrics: Sequence[str] = ("bbox",)) -> dict[str, floa
     Returns:
         scores; those of several domains by ``<domain>_<score>``.
     """
-    options = {key: value for key, value in run.cfg.get("evaluation", {}).items() if key not in HOOK_KEYS}
+    options = {key: value for key, value in (run.cfg.get("evaluation") or {}).items() if key not in HOOK_KEYS}
     return dict(run.dataset.evaluate(run.detections, **{**options, "metric": list(metrics), "classwise": True}))
 
 
@@ -164,17 +189,18 @@ def write_metrics(run: TestRun, metrics: dict[str, float], path: str | os.PathLi
 def write_run(run: TestRun, folder: str | os.PathLike) -> None:
     """Writes what a report of the test is made of: ``detections.json``, and ``config.py``, the config used."""
     write_detections(run, Path(folder, "detections.json"))
-    write_text(run.cfg.pretty_text, Path(folder, "config.py"))
+    write_config(run.cfg, Path(folder, "config.py"))
 
 
 def check_out(path: str | os.PathLike) -> None:
     """Checks, before hours of testing, that detections can be written to a file of this name.
 
     Raises:
-        UserError: its suffix is neither .pkl nor .json.
+        UserError: its suffix is neither .pkl nor .json, or there is a folder of that name.
     """
     if Path(path).suffix not in (*PICKLE_SUFFIXES, JSON_SUFFIX):
         raise UserError(f"`out={path}` must end in .pkl (mmdet's results) or .json (COCO results)")
+    check_output(path)
 
 
 def check_display() -> None:
@@ -207,14 +233,20 @@ def draw(run: TestRun, folder: str | os.PathLike | None, score_thr: float = 0.3,
         show: show each in a window until a key is pressed.
     """
     folder = Path(folder) if folder is not None else None
+    names, skipped = FreeNames(), []
     for domain, path, name, _, _, detections in run.images():
-        image = read_picture(path, run.cfg.get("bit_depth"))
-        picture = draw_detections(image, detections, run.dataset.CLASSES, score_thr)
+        try:
+            image = read_picture(path, run.cfg.get("bit_depth"))
+            picture = draw_detections(image, detections, run.dataset.CLASSES, score_thr)
+        except (UserError, cv2.error) as error:
+            skipped.append(why_not(path, error))
+            skip_unreadable(skipped[-1], strict=False)
+            continue
         if folder is not None:
-            with atomic_path(folder / picture_name(domain, name)) as temporary:
-                mmcv.imwrite(picture, str(temporary))
+            write_picture(picture, folder / names.free(domain, name))
         if show:
             mmcv.imshow(picture, str(path))
+    check_skipped(skipped, len(run.detections), "the test set")
 
 
 def _settled(cfg: Config, tta: bool) -> Config:

@@ -30,13 +30,15 @@ from ms2a.apis.training_config import (
     told_loggers,
     without_memory_files,
 )
-from ms2a.artefacts import provenance, write_text
+from ms2a.artefacts import provenance
 from ms2a.datasets.image_cache import cache_images
+from ms2a.engine.building import config_mistakes_told
 from ms2a.engine.checkpoint import check_resumable, find_latest, load_weights
 from ms2a.engine.console import libraries_print_into, show_what_people_need
-from ms2a.engine.distributed import choose_device, init_distributed
+from ms2a.engine.distributed import choose_device, init_distributed, only_one_run
 from ms2a.engine.hooks import TRAINABLE_WHEN_FROZEN, freeze_all_but
 from ms2a.errors import UserError
+from ms2a.settled import config_text, write_config
 
 
 def train(
@@ -70,25 +72,31 @@ def train(
 
     Raises:
         UserError: see :mod:`ms2a.engine.checkpoint`; also an unknown device, a class count that does not fit the head,
-            a missing package for TensorBoard, and whatever the data sets and the memory refuse.
+            a missing package for TensorBoard, another run in the same folder, a loss that is not finite, and whatever
+            the data sets and the memory refuse.
     """
     torch_device = init_distributed(launcher, choose_device(device))
     settled = settle_training(cfg, work_dir, torch_device, seed, resume_from, auto_resume, strict)
+    with only_one_run(settled.work_dir, "training"):
+        _train(settled, bool(cfg.get("fp16")), launcher != "none", validate, deterministic)
+    return find_latest(settled.work_dir)
+
+
+def _train(settled: Config, wants_fp16: bool, distributed: bool, validate: bool, deterministic: bool) -> None:
     timestamp = time.strftime("%Y%m%d_%H%M%S")
     logger = _start_log(settled, timestamp)
-    if cfg.get("fp16") and not settled.get("fp16"):
+    if wants_fp16 and not settled.get("fp16"):
         logger.info("fp16 is for GPUs: training on the CPU computes in float32")
     log_checkpoint_choice(settled, logger, validate)
     logger.info(told_loggers(settled))
     _prepare_process(settled, deterministic)
     quiet = nullcontext() if settled.get("verbose") else libraries_print_into(logger)
-    with one_line_worker_errors(), quiet:
+    with one_line_worker_errors(), config_mistakes_told(settled), quiet:
         dataset = build_dataset(settled.data.train)
         _cache_images(settled, dataset, logger)
         model = _build_model(settled, dataset.CLASSES, logger)
         meta, run_cfg = _meta(settled, dataset), for_runner(settled, len(dataset))
-        train_detector(model, [dataset], run_cfg, launcher != "none", validate, timestamp, meta)
-    return find_latest(settled.work_dir)
+        train_detector(model, [dataset], run_cfg, distributed, validate, timestamp, meta)
 
 
 @contextmanager
@@ -189,11 +197,11 @@ def _meta(cfg: Config, dataset: Any) -> dict[str, Any]:
     """What a checkpoint says of its making: plain values only, so that it loads without running code."""
     config = recorded(cfg)
     if get_dist_info()[0] == 0:
-        write_text(config, Path(cfg.work_dir, f"{config_name(cfg)}.py"))
+        write_config(config, Path(cfg.work_dir, f"{config_name(cfg)}.py"))
     return dict(
         CLASSES=list(dataset.CLASSES),
         PALETTE=getattr(dataset, "PALETTE", None),
-        config=config,
+        config=config_text(config),
         exp_name=config_name(cfg),
         seed=cfg.seed,
         world_size=get_dist_info()[1],

@@ -10,6 +10,7 @@ import torch
 from mmcv import Config
 from mmcv.runner import get_dist_info
 
+from ms2a.config_schema import check_training_settings
 from ms2a.datasets.config_edits import allow_batches, make_strict
 from ms2a.engine.checkpoint import find_latest
 from ms2a.errors import UserError
@@ -17,7 +18,7 @@ from ms2a.errors import UserError
 # What COCO's evaluation gives for each domain.
 SCORES = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
 # Hooks that follow from the rest of a config. A recorded config has them already.
-OWN_HOOKS = ("EpochSeedHook", "FrozenBatchNormHook", "ConsoleHook")
+OWN_HOOKS = ("EpochSeedHook", "DivergenceHook", "FrozenBatchNormHook", "ConsoleHook")
 CSV, TENSORBOARD = "CsvLoggerHook", "TensorboardLoggerHook"
 
 
@@ -42,14 +43,18 @@ def settle_training(
         strict: whether to stop at an unreadable image.
 
     Raises:
-        UserError: the config asks for TensorBoard, which is not installed, or for an impossible cache.
+        UserError: the config lacks what a training needs, or asks for TensorBoard, which is not installed.
     """
+    check_training_settings(cfg._cfg_dict, cfg.filename)
     cfg = copy.deepcopy(cfg)
     cfg.work_dir = str(work_dir or cfg.get("work_dir") or Path("work_dirs", config_name(cfg)))
     cfg.seed = seed if seed is not None else cfg.get("seed") or 0
     cfg.device, cfg.gpu_ids = device.type, [device.index or 0]
     cfg.resume_from = _resume_from(cfg, resume_from, auto_resume)
     cfg.auto_resume = False  # resolved
+    cfg.setdefault("log_level", "INFO")
+    if cfg.get("evaluation", {}) is None:
+        del cfg["evaluation"]
     if device.type == "cpu":
         cfg.pop("fp16", None)
     # None: workers draw their seeds from the main process, which EpochSeedHook seeds.
@@ -60,9 +65,6 @@ def settle_training(
         make_strict(cfg.data.train)
     cfg.custom_hooks = _hooks(cfg)
     _add_loggers(cfg)
-    limit_mb = cfg.get("image_cache_mb", 0)
-    if not isinstance(limit_mb, int) or limit_mb < 0:
-        raise UserError(f"image_cache_mb={limit_mb!r}: expected a whole number of megabytes, 0 for no cache")
     return cfg
 
 
@@ -80,11 +82,11 @@ def for_runner(cfg: Config, num_images: int) -> Config:
     return cfg
 
 
-def recorded(cfg: Config) -> str:
-    """The text of a settled config that trains the same again, from the beginning."""
+def recorded(cfg: Config) -> Config:
+    """A copy of a settled config that trains the same again, from the beginning."""
     cfg = copy.deepcopy(cfg)
     cfg.resume_from = None
-    return cfg.pretty_text
+    return cfg
 
 
 def without_memory_files(model: Config) -> Config:
@@ -161,6 +163,8 @@ def _hooks(cfg: Config) -> list[dict]:
             # The moving average's buffers exist only from its before_run on, so it loads the checkpoint once more.
             hook["resume_from"] = cfg.resume_from
     hooks.append(dict(type="EpochSeedHook", seed=cfg.seed, priority="LOWEST"))
+    # Before the optimizer's step (40), which would spoil the weights, and before a checkpoint (50).
+    hooks.append(dict(type="DivergenceHook", scaled=bool(cfg.get("fp16")), priority="VERY_HIGH"))
     if cfg.get("freeze"):
         hooks.append(dict(type="FrozenBatchNormHook"))
     if not cfg.get("verbose"):

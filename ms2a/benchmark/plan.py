@@ -14,8 +14,9 @@ from typing import Any, Literal
 from mmcv import Config
 from pydantic import PositiveInt
 
-from ms2a.artefacts import memory_file, memory_names, read_json, write_text
+from ms2a.artefacts import memory_file, memory_names, read_json
 from ms2a.config import CONFIGS, open_config, settle
+from ms2a.config_references import literal
 from ms2a.engine.sizes import size_of_model
 from ms2a.errors import UserError
 from ms2a.pipeline.runner import Step
@@ -32,6 +33,7 @@ from ms2a.pipeline.stages import (
     train_step,
 )
 from ms2a.pipeline.task import TASK_SUFFIXES, adaptation_of, read_task
+from ms2a.settled import write_config
 from ms2a.validation import Section, validated
 
 METHODS = CONFIGS / "benchmark"
@@ -187,7 +189,7 @@ def prepare_run(
     if cfg_options:
         name += "_" + hashlib.sha256(json.dumps(cfg_options, sort_keys=True).encode()).hexdigest()[:8]
     folder = adaptation.work_dir / f"{adaptation.target}_{config.num_annotated}" / name
-    write_text(config.pretty_text, folder / "config.py")
+    write_config(config, folder / "config.py")
     shared = [replace(train_step(adaptation, BASE), after=())]
     for kind, count in method.memories.items():
         shared += _memory_steps(adaptation, kind, count)
@@ -206,17 +208,17 @@ def _read_task(run: Run, work_dir: Path, device: str | None) -> tuple[Adaptation
         adaptation = adaptation_of(described, folder, run.seed, device, detector=size)
     else:
         shots = {} if run.shots is None else {"num_annotated": run.shots}
-        adaptation = load_adaptation(run.task, work_dir, run.seed, device, {"split_seed": run.seed, **shots})
+        adaptation = load_adaptation(run.task, work_dir, run.seed, device, None, {"split_seed": run.seed, **shots})
         folder = work_dir / adaptation.source / f"seed{run.seed}"
     config = adaptation.configs[SOURCE_TRAINING]
-    task = {key: config.get(key) for key in TASK_VARIABLES}
+    task = {key: literal(config.get(key)) for key in TASK_VARIABLES}
     for side in ("source", "target"):
-        task[f"{side}_train"] = {**config[f"{side}_train"], "pipeline": f"${{{side}_pipeline}}"}
+        task[f"{side}_train"] = {**task[f"{side}_train"], "pipeline": f"${{{side}_pipeline}}"}
     if task["num_annotated"] is None:
         task["num_annotated"] = len(read_json(config.target_train.ann_file, "annotation file")["images"])
     base = Config({key: value for key, value in adaptation.configs[BASE].items() if key not in TARGET_VARIABLES})
     adaptation = replace(adaptation, configs={**adaptation.configs, BASE: base}, work_dir=folder)
-    write_text(base.pretty_text, adaptation.config_path(BASE))
+    write_config(base, adaptation.config_path(BASE))
     return adaptation, task
 
 
@@ -224,15 +226,15 @@ def _open_method(
     run: Run, adaptation: Adaptation, task: Mapping[str, Any], cfg_options: Mapping[str, Any] | None
 ) -> Config:
     """The method's config on the task: it starts from the base detector and reads the memory that it asks for."""
-    if run.task.suffix in TASK_SUFFIXES:  # which may say a size
-        cfg_options = {"detector": size_of_model(adaptation.configs[BASE].model), **(cfg_options or {})}
-    cfg = open_config(METHODS / f"{run.method}.py", cfg_options, task)
-    cfg.load_from = str(adaptation.checkpoint(BASE))
+    size = {"detector": size_of_model(adaptation.configs[BASE].model)} if run.task.suffix in TASK_SUFFIXES else {}
+    cfg = open_config(METHODS / f"{run.method}.py", cfg_options, task, size)
+    cfg.load_from = literal(str(adaptation.checkpoint(BASE)))
     cfg.checkpoint_config = {**cfg.checkpoint_config, "interval": "${runner.max_epochs}", "save_optimizer": False}
     if cfg.benchmark.get("all_target_labels"):
         cfg.target_train.ann_file = "${target_pool}"
     for kind, count in cfg.benchmark.get("memories", {}).items():
-        folder = _memory_folder(adaptation, kind, count)
+        # The count may be a reference; what is above that folder is none.
+        folder = Path(literal(str(adaptation.memory)), _memory_folder(adaptation, kind, count).name)
         if kind in ("style", "colour"):
             (name,) = memory_names(f"${{{kind}_domain}}", kind)
             cfg[f"{kind}_file"] = memory_file(folder, name)

@@ -172,7 +172,7 @@ def read_results(path: Path) -> list[dict[str, Any]]:
         UserError: the file is missing or a line is not valid.
     """
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except FileNotFoundError:
         raise UserError(f"results file {path} does not exist; run `ms2a benchmark` without --report first") from None
     except ValueError as error:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from ms2a.cli.command import run_command
+from ms2a.cli.command import Parser, run_command
 from ms2a.errors import run_main
 from ms2a.version import __version__
 
@@ -49,7 +49,7 @@ def dispatch(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the words behind ``ms2a``; None takes those of this process.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ms2a",
         usage="ms2a [-h] [--version] COMMAND ...",
         description="Cross-domain detection with few annotations. ms2a COMMAND --help tells a command's options.",

@@ -3,10 +3,18 @@
 import argparse
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from ms2a.defaults import ENGINES, LAUNCHERS, PRECISIONS
-from ms2a.errors import DEBUG_OPTION, DEBUG_VARIABLE
+from ms2a.errors import DEBUG_OPTION, DEBUG_VARIABLE, one_line
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, whose mistakes are one printable line of bounded length, whatever was typed."""
+
+    def error(self, message: str) -> NoReturn:
+        """As in argparse: usage, the line, status 2."""
+        super().error(one_line(message))
 
 
 def run_command(module_name: str, argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -18,9 +26,7 @@ def run_command(module_name: str, argv: Sequence[str] | None = None, prog: str |
         prog: how ``--help`` calls the program; None: the name of the script.
     """
     module = import_module(module_name)
-    parser = argparse.ArgumentParser(
-        prog=prog, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog=prog, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
     add_debug(parser)
     module.run(parser.parse_args(argv))

@@ -44,11 +44,14 @@ def run(args: argparse.Namespace) -> None:
         write_metrics,
         write_run,
     )
+    from ms2a.artefacts import check_output
     from ms2a.config import load_config
     from ms2a.engine.distributed import leave_process_group
 
     if args.out:
         check_out(args.out)
+    for folder in filter(None, (args.work_dir, args.show_dir)):
+        check_output(folder, is_folder=True)
     if args.show:
         check_display()
     cfg = load_config(args.config, args.cfg_options)

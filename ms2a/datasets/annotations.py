@@ -1,5 +1,6 @@
 """COCO annotation files as plain dictionaries: reading them with clear errors, mending what can be mended."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -59,6 +60,8 @@ def read_coco(path: str | os.PathLike) -> dict[str, Any]:
                 f"annotation file {path}: some {what}s are texts ({texts[0]!r}), some are numbers ({number}); "
                 "write all in one way"
             )
+        if odd := [value for value in values if isinstance(value, float) and not math.isfinite(value)]:
+            raise UserError(f"annotation file {path}: one {what} is {odd[0]}; give each a number of its own")
     return coco
 
 
@@ -68,7 +71,7 @@ def _require(entries: Sequence[Any], kinds: Mapping[str, Any], what: str, path: 
             if not isinstance(entry, dict) or key not in entry:
                 raise UserError(f"annotation file {path}: {what} number {position} lacks '{key}'")
             value = entry[key]
-            if not isinstance(value, kind) or (kind is NUMBER and not value > 0):
+            if not isinstance(value, kind) or (kind is NUMBER and not 0 < value < math.inf):
                 raise UserError(
                     f"annotation file {path}: '{key}' of {what} number {position} is {value!r}, "
                     f"expected {_EXPECTED[kind]}"

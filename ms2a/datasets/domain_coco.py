@@ -2,27 +2,39 @@
 
 import contextlib
 import io
-import json
 import logging
 import os.path as osp
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from mmdet.datasets import DATASETS, CocoDataset
 from mmdet.datasets import coco as mmdet_coco
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.datasets.pipelines import Compose
 
+from ms2a.artefacts import read_text
 from ms2a.datasets.annotations import order_categories, read_coco
 from ms2a.datasets.check.sets import Options, check_set
 from ms2a.datasets.evaluation import OneLimitEval, limits_for
 from ms2a.datasets.fewshot import draw_subset
 from ms2a.datasets.findings import log_findings, refuse_errors
-from ms2a.datasets.readable import SkippedImages, is_readable, unreadable
+from ms2a.datasets.load_picture import HIDDEN
+from ms2a.datasets.readable import SkippedImages, is_readable, unreadable, why_not
 from ms2a.datasets.sample import Sample
 from ms2a.errors import UserError
 
 logger = logging.getLogger("mmdet")
+
+
+def _as_api(coco: dict[str, Any]) -> COCO:
+    """What pycocotools makes of a file, of annotations that were read already: no file is read in two ways."""
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints as it does
+        api = COCO()
+        api.dataset = coco
+        api.createIndex()
+    api.img_ann_map, api.cat_img_map = api.imgToAnns, api.catToImgs  # mmdet's names for these
+    return api
 
 
 @DATASETS.register_module()
@@ -77,6 +89,8 @@ class DomainCocoDataset(CocoDataset):
                 f"classes={classes!r} is taken for a text file of class names, which does not exist; "
                 f"for one class write classes=({classes!r}, )"
             )
+        if isinstance(classes, str):
+            return [line.strip() for line in read_text(classes, "list of classes").splitlines() if line.strip()]
         return super().get_classes(classes)
 
     def load_annotations(self, ann_file: str) -> list[dict]:
@@ -84,20 +98,18 @@ class DomainCocoDataset(CocoDataset):
         coco = read_coco(ann_file)
         if not coco["images"]:
             raise UserError(f"annotation file {ann_file} lists no images")
-        reordered = order_categories(coco, self.CLASSES, ann_file)
+        order_categories(coco, self.CLASSES, ann_file)
         options = dict(is_test=self.test_mode, needs_boxes=False, bit_depth=self._bit_depth, **self._answers)
         checked = check_set(coco, self.img_prefix or "", Options(classes=self.CLASSES, **options), ann_file)
         log_findings([finding for finding in checked.findings if finding.severity != "error"], ann_file)
         refuse_errors(checked.findings, ann_file)
         if self.num_images is not None:
             coco = draw_subset(coco, self.CLASSES, self.num_images, self.split_seed)
-        # pycocotools reads files only, and prints as it does.
-        with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
-            if checked.changed or reordered or self.num_images is not None:
-                ann_file = osp.join(folder, osp.basename(ann_file))
-                with open(ann_file, "w", encoding="utf-8") as file:
-                    json.dump(coco, file)
+        stock_api, mmdet_coco.COCO = mmdet_coco.COCO, lambda _: _as_api(coco)
+        try:
             return super().load_annotations(ann_file)
+        finally:
+            mmdet_coco.COCO = stock_api
 
     def _check_images(self) -> None:
         if not len(self):
@@ -136,19 +148,41 @@ class DomainCocoDataset(CocoDataset):
         return np.random.randint(len(self))
 
     def prepare_test_img(self, idx: int) -> dict:
-        """One test image; an unreadable one is an error, since leaving it out would change the score."""
+        """One test image; in the place of one that can't be read a grey one, see :meth:`without_skipped`."""
         try:
             return super().prepare_test_img(idx)
-        except Exception:
-            if is_readable(self._image_path(idx)):
-                raise
-        raise self._unreadable(idx)
+        except Exception as error:
+            why = why_not(self._image_path(idx), error)
+            info = self.data_infos[idx]
+            grey = np.full((info["height"], info["width"], 3), HIDDEN, np.uint8)
+            names = dict(filename=self._image_path(idx), ori_filename=info["filename"])
+            results = dict(img_info=info, img=grey, img_shape=grey.shape, ori_shape=grey.shape, img_fields=["img"])
+            self.pre_pipeline(results)
+            try:
+                prepared = Compose(self.pipeline.transforms[1:])(results | names)
+            except Exception:
+                raise error from None  # it was not the picture's fault
+        self._skipped.skip(idx, f"{why}, which counts as one without detections", self.strict)
+        if len(self._skipped) == len(self):
+            raise self._unreadable(idx, " and so is every other image")
+        return prepared
+
+    def without_skipped(self, results: Sequence[list]) -> list[list]:
+        """The detections of all images; those of images that could not be read are none."""
+        skipped = set(self._skipped)
+        return [[boxes[:0] for boxes in result] if index in skipped else result for index, result in enumerate(results)]
+
+    @property
+    def skipped(self) -> SkippedImages:
+        """The images that could not be read so far."""
+        return self._skipped
 
     def _unreadable(self, index: int, more: str = "") -> UserError:
         return unreadable(f"{self._image_path(index)} of {self.ann_file}", more)
 
     def evaluate(self, results: list, *args: Any, **kwargs: Any) -> dict:
         """As in mmdet; the last of ``proposal_nums`` follows the number of detections, where it is not given."""
+        results = self.without_skipped(results)
         if len(args) < 5:
             most = max((sum(map(len, result)) for result in results), default=0)
             kwargs.setdefault("proposal_nums", limits_for(most))

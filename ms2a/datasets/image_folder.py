@@ -10,7 +10,7 @@ from mmdet.datasets.pipelines import Compose
 from torch.utils.data import Dataset
 
 from ms2a.artefacts import read_json
-from ms2a.datasets.readable import is_readable
+from ms2a.datasets.readable import why_not
 from ms2a.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -127,6 +127,7 @@ class ImageFolderDataset(Dataset):
         self.domain = domain
         self.CLASSES = classes
         self.test_mode = test_mode
+        self._whys: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self._images)
@@ -136,13 +137,16 @@ class ImageFolderDataset(Dataset):
         return os.path.join(*self._images[index])
 
     def __getitem__(self, index: int) -> dict[str, Any] | None:
-        """What the pipeline makes of an image, or None where its file is missing or unreadable."""
+        """What the pipeline makes of an image, or None where it can't be read or used; :meth:`told` says why."""
         root, name = self._images[index]
         results = dict(img_info=dict(filename=name), img_prefix=root, bbox_fields=[], mask_fields=[], seg_fields=[])
         results["domain"] = self.domain
         try:
             return self.pipeline(results)
-        except Exception:
-            if is_readable(self.path(index)):
-                raise
+        except Exception as error:  # whatever is wrong with one picture, the others need not suffer
+            self._whys[index] = why_not(self.path(index), error)
         return None
+
+    def told(self, index: int) -> str:
+        """How messages call an image: its file, and after a failure why it can't be used."""
+        return self._whys.get(index, self.path(index))

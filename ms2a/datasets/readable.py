@@ -3,7 +3,7 @@
 import logging
 import mmap
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import mmcv
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from ms2a.errors import UserError, warn
 
 logger = logging.getLogger("mmdet")
+
+LONGEST_REASON = 150
 
 
 def decoded(path: str | os.PathLike, flag: str | int = "color") -> np.ndarray | None:
@@ -32,6 +34,17 @@ def decoded(path: str | os.PathLike, flag: str | int = "color") -> np.ndarray | 
 def is_readable(path: str | os.PathLike) -> bool:
     """Whether a picture is there and can be decoded."""
     return decoded(path) is not None
+
+
+def why_not(path: str | os.PathLike, error: Exception) -> str:
+    """The path of a picture that could not be used, with the reason where it is not that nothing can be read."""
+    return f"{path} ({told(error)})" if is_readable(path) else str(path)
+
+
+def told(error: Exception) -> str:
+    """An error in one short line, with its kind."""
+    text = " ".join(str(error).split())[:LONGEST_REASON]
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
 def unreadable(path: str | os.PathLike, more: str = "") -> UserError:
@@ -86,6 +99,13 @@ class SkippedImages:
 
     def __len__(self) -> int:
         return int(self._found.sum())
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.flatnonzero(self._found).tolist())
+
+    def add(self, index: int) -> None:
+        """Adds an image that another process has told of."""
+        self._found[index] = 1
 
     def skip(self, index: int, path: str | os.PathLike, strict: bool = False) -> None:
         """Tells of an image that was not told of before, with how many there are so far.

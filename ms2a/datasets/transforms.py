@@ -1,5 +1,6 @@
 """Mixing transforms that choose their partner images by domain, and resizing into a frame."""
 
+import math
 from typing import Any
 
 import cv2
@@ -28,8 +29,15 @@ class FitResize(Resize):
 
     def _resize_img(self, results: dict) -> None:
         height, width = results["img"].shape[:2]
-        results["scale"] = min(results["scale"][0] / height, results["scale"][1] / width)
+        scale = min(results["scale"][0] / height, results["scale"][1] / width)
+        # What is thinner would round to nothing.
+        thin = math.ceil(0.5 / scale + 1e-6)
+        if min(height, width) < thin:
+            results["img"] = mmcv.imresize(results["img"], (max(width, thin), max(height, thin)))
+        results["scale"] = scale
         super()._resize_img(results)
+        new_height, new_width = results["img"].shape[:2]
+        results["scale_factor"] = np.array([new_width / width, new_height / height] * 2, dtype=np.float32)
 
 
 @PIPELINES.register_module()

@@ -1,6 +1,7 @@
 """Hooks, devices and processes, and the compatibility module."""
 
 from ms2a.engine.console import ConsoleHook
+from ms2a.engine.divergence import DivergenceHook
 from ms2a.engine.hooks import (
     EpochSeedHook,
     FrozenBatchNormHook,
@@ -15,6 +16,7 @@ from ms2a.engine.training_csv import CsvLoggerHook
 __all__ = [
     "ConsoleHook",
     "CsvLoggerHook",
+    "DivergenceHook",
     "EpochSeedHook",
     "FrozenBatchNormHook",
     "MemoryEMAHook",

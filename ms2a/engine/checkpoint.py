@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ms2a.artefacts import load_torch
 from ms2a.engine.downloads import fetched
 from ms2a.engine.sizes import size_of_weights
+from ms2a.engine.sound_weights import check_classes, check_finite, check_kinds, is_weight
 from ms2a.errors import UserError
 
 logger = logging.getLogger("mmdet")
@@ -20,6 +21,8 @@ logger = logging.getLogger("mmdet")
 CLASS_PREDICTORS = "multi_level_conv_cls"
 # Parts that every stage shares: they must be there whole.
 SHARED_PARTS = ("backbone", "neck")
+# Names of a moving average's shadow weights start so.
+SHADOW = "ema_"
 
 
 def read_checkpoint(path: str | os.PathLike, what: str = "checkpoint") -> dict[str, Any]:
@@ -30,21 +33,28 @@ def read_checkpoint(path: str | os.PathLike, what: str = "checkpoint") -> dict[s
         what: how to call it in an error, e.g. ``"load_from"``.
 
     Returns:
-        ``state_dict`` without the shadow weights of a moving average, ``meta`` (perhaps empty), and what else it holds.
+        ``state_dict`` without the shadow weights of a moving average, which are ``shadows``; ``meta`` (perhaps empty);
+        and what else it holds.
 
     Raises:
-        UserError: missing, truncated, refused, or without weights.
+        UserError: missing, truncated, refused, without weights, or with weights that are NaN or infinite.
     """
     checkpoint = load_torch(fetched(str(path), what) if "://" in str(path) else path, what)
     if not isinstance(checkpoint, Mapping):
         raise UserError(f"{what} {path} holds {type(checkpoint).__name__}, expected a dictionary with 'state_dict'")
     weights = checkpoint.get("state_dict", checkpoint)
-    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+    if not isinstance(weights, Mapping) or not weights or not all(map(is_weight, weights.items())):
         hint = f"; one of the YOLOX project: ms2a convert yolox {path} OUT.pth" if "model" in checkpoint else ""
         raise UserError(f"{what} {path} holds no weights: expected a dictionary with 'state_dict'{hint}")
-    weights = {name: value for name, value in weights.items() if not name.startswith("ema_")}
+    shadows = {name: value for name, value in weights.items() if name.startswith(SHADOW)}
+    weights = {name: value for name, value in weights.items() if name not in shadows}
+    check_finite(weights, f"{what} {path}")
     rest = checkpoint if "state_dict" in checkpoint else {}
-    return {**rest, "state_dict": weights, "meta": rest.get("meta") or {}}
+    meta = rest.get("meta") or {}
+    if not isinstance(meta, Mapping):
+        raise UserError(f"{what} {path} is damaged: its 'meta' is a {type(meta).__name__}, expected a dictionary")
+    check_classes(meta.get("CLASSES"), f"{what} {path}")
+    return {**rest, "state_dict": weights, "meta": dict(meta), "shadows": shadows}
 
 
 def load_weights(model: nn.Module, path: str | os.PathLike, classes: Sequence[str]) -> None:
@@ -70,6 +80,7 @@ def load_weights(model: nn.Module, path: str | os.PathLike, classes: Sequence[st
         weights = _by_class(model, weights, _as_list(theirs), list(classes), path)
     weights = without_constants(model, weights)
     _check_parts(model, weights, path)
+    check_kinds(model, weights, f"load_from {path}")
     try:
         left = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
@@ -113,6 +124,28 @@ def check_resumable(model: nn.Module, path: str | os.PathLike, classes: Sequence
             f"resume_from {path} comes from another detector: {len(differing)} tensors differ, the first is {name}, "
             f"{others.get(name, 'absent')} there and {own.get(name, 'absent')} here"
         )
+    _check_state(checkpoint, path)
+
+
+def _check_state(checkpoint: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """What a training goes on with besides the weights: counters, and tensors that are finite."""
+    meta, optimizer = checkpoint["meta"], checkpoint["optimizer"]
+    for key in ("epoch", "iter"):
+        if type(meta[key]) is not int or meta[key] < 0:
+            raise UserError(f"resume_from {path} is damaged: meta.{key} is {meta[key]!r}, expected a whole number")
+    known = isinstance(optimizer, Mapping) and isinstance(optimizer.get("state"), Mapping)
+    if (
+        not known
+        or not isinstance(optimizer.get("param_groups"), list)
+        or not isinstance(meta.get("hook_msgs", {}), dict)
+    ):
+        raise UserError(f"resume_from {path} is damaged: its 'optimizer' is no optimizer's state")
+    for number, state in optimizer["state"].items():
+        tensors = state if isinstance(state, Mapping) else {}
+        check_finite(
+            {f"optimizer.state.{number}.{key}": value for key, value in tensors.items()}, f"resume_from {path}"
+        )
+    check_finite(checkpoint["shadows"], f"resume_from {path}")
 
 
 def without_constants(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import importlib.util
 import os
+import re
 import tempfile
 import time
 import types
@@ -33,7 +34,8 @@ from torch import Tensor, nn
 
 from ms2a import operators
 from ms2a.artefacts import atomic_path
-from ms2a.config import fill_references
+from ms2a.config_references import fill_references
+from ms2a.engine.kept import kept_settings_told
 from ms2a.errors import UserError
 
 # The package mmcv.ops binds the function "nms" over the module of that name.
@@ -57,6 +59,7 @@ def apply() -> None:
     anneal_yolox_lr_over_no_epochs()
     pause_between_epochs_only_when_distributed()
     fill_references_of_configs_from_files()
+    file_names_in_configs_are_no_code()
     collect_images_without_a_domain()
     build_detectors_without_a_word()
     mmcv._repaired_by_ms2a = True
@@ -164,7 +167,7 @@ def write_checkpoints_whole() -> None:
         if "://" in str(filename):
             save_in_place(model, filename, *args, **kwargs)
             return
-        with atomic_path(filename) as temporary:
+        with atomic_path(filename, durable=True) as temporary:
             save_in_place(model, str(temporary), *args, **kwargs)
 
     def symlink(src: str, dst: str, overwrite: bool = True, **kwargs: Any) -> None:
@@ -200,7 +203,8 @@ def never_run_the_config_of_a_checkpoint() -> None:
     @functools.wraps(resume)
     def resume_with_own_config(self: BaseRunner, *args: Any, **kwargs: Any) -> None:
         config = (self.meta or {}).get("config")
-        resume(self, *args, **kwargs)
+        with kept_settings_told(self.optimizer, str(args[0])):
+            resume(self, *args, **kwargs)
         self.meta["config"] = config
 
     BaseRunner.load_checkpoint = load_without_config
@@ -251,6 +255,23 @@ def fill_references_of_configs_from_files() -> None:
         original(self, cfg_dict, cfg_text, filename)
 
     Config.__init__ = init
+
+
+def file_names_in_configs_are_no_code() -> None:
+    """Mmcv puts a config's folder and name into its text as they are, where a quote in a name ends a string."""
+
+    def quoted(name: str) -> str:
+        return "".join(f"\\u{ord(sign):04x}" if sign in "\"'\\{}" or sign < " " else sign for sign in name)
+
+    def substitute(filename: str, temp_config_name: str) -> None:
+        path = Path(filename)
+        names = dict(fileDirname=str(path.parent), fileBasename=path.name, fileBasenameNoExtension=path.stem)
+        names["fileExtname"] = path.suffix
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(rf"\{{\{{\s*({'|'.join(names)})\s*\}}\}}", lambda found: quoted(names[found[1]]), text)
+        Path(temp_config_name).write_text(text, encoding="utf-8")
+
+    Config._substitute_predefined_vars = staticmethod(substitute)
 
 
 def collect_images_without_a_domain() -> None:

@@ -2,7 +2,8 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from mmcv.runner import get_dist_info
 
 from ms2a.defaults import LAUNCHERS
 from ms2a.errors import UserError
+from ms2a.lock import LOCK_FILE, only_one
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -84,6 +86,18 @@ def check_in_first_process(check: Callable[[], None]) -> None:
         dist.broadcast_object_list(message, src=0)
     if message[0] is not None:
         raise UserError(message[0])
+
+
+@contextmanager
+def only_one_run(folder: str | os.PathLike, what: str, name: str = LOCK_FILE) -> Iterator[None]:
+    """:func:`ms2a.lock.only_one` for all processes of a run: the first of them holds the folder.
+
+    Raises:
+        UserError: another run holds it, in all processes.
+    """
+    with ExitStack() as held:
+        check_in_first_process(lambda: held.enter_context(only_one(folder, what, name)))
+        yield
 
 
 def gather_lists(own: list) -> list:

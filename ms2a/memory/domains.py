@@ -5,17 +5,22 @@ from collections.abc import Sequence
 
 from ms2a.errors import UserError
 
-_PATTERN = re.compile(r"[A-Za-z0-9_-]+")
+LONGEST = 200
+_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
 def check_domain_name(name: str) -> str:
-    """Returns ``name`` when it can name a domain: it becomes part of file names and of checkpoint keys.
+    """Returns ``name`` when it can name a domain: a word of command lines, part of file names and of checkpoint keys.
 
     Raises:
-        UserError: the name is empty or holds anything but letters, digits, ``_`` and ``-``.
+        UserError: the name is empty, holds anything but letters, digits, ``_`` and ``-``, begins with ``-``, or is too
+            long for a file.
     """
-    if not isinstance(name, str) or not _PATTERN.fullmatch(name):
-        raise UserError(f"domain name {name!r} is not usable: use letters, digits, '_' and '-' only")
+    if not isinstance(name, str) or not _PATTERN.fullmatch(name) or len(name) > LONGEST:
+        raise UserError(
+            f"domain name {name!r} is not usable: use letters, digits, '_' and '-' only, no '-' at the start, and "
+            f"{LONGEST} at most"
+        )
     return name
 
 

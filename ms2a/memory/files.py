@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ms2a.artefacts import load_torch, memory_file, save_torch
-from ms2a.errors import UserError
+from ms2a.errors import UserError, shortened
 from ms2a.memory.domains import check_domain_name
 
 # What a pickled NumPy array consists of, under the names of NumPy 1 and 2; it runs nothing but building the array.
@@ -40,6 +40,33 @@ def features_path(folder: str | os.PathLike, domain: str) -> Path:
 def prototypes_path(folder: str | os.PathLike, domain: str) -> Path:
     """Where the prototypes of ``domain`` lie in ``folder``."""
     return Path(memory_file(folder, check_domain_name(domain)))
+
+
+def check_replaceable(path: str | os.PathLike, domain: str, prototype: str | None) -> None:
+    """Checks, before the work, that a file to be written replaces none of another domain or kind.
+
+    Args:
+        path: the file.
+        domain: as its ``meta`` will say.
+        prototype: what was sampled, as its ``meta`` will say; None for prototypes.
+
+    Raises:
+        UserError: it would. A file that does not say what it is, or is damaged, is no obstacle.
+    """
+    try:
+        content = load_torch(path, "file", mmap=True) if Path(path).is_file() else {}
+    except UserError:
+        return
+    meta = content.get("meta") if isinstance(content, dict) else None
+    if not isinstance(meta, dict) or "domain" not in meta:
+        return
+    theirs = meta["domain"], None if "n_clusters" in meta else meta.get("prototype", prototype)
+    if theirs != (domain, prototype):
+        what = f"a sample of kind {theirs[1]!r}" if theirs[1] else "prototypes"
+        raise UserError(
+            f"{path} holds {what} of domain {theirs[0]!r} and would be replaced; choose another name for `depart`, or "
+            "another `out_path`"
+        )
 
 
 def write_maps(path: str | os.PathLike, maps: Sequence[Tensor], meta: dict[str, Any]) -> None:
@@ -105,7 +132,13 @@ def read_sized_prototypes(path: str | os.PathLike) -> list[tuple[Tensor, Tensor]
     if len(set(counts)) != 1:
         raise UserError(f"memory file {path} has levels of different K, {counts}; cluster again")
     sizes = meta.get("cluster_sizes") or [[1] * count for count in counts]
-    return [(level, torch.tensor(size, dtype=torch.float32)) for level, size in zip(maps, sizes, strict=True)]
+    try:
+        weights = [torch.tensor(size, dtype=torch.float32) for size in sizes]
+    except (TypeError, ValueError, RuntimeError):
+        weights = []
+    if [tuple(weight.shape) for weight in weights] != [(count,) for count in counts]:
+        raise UserError(f"memory file {path} is damaged: meta.cluster_sizes is {shortened(sizes)}; cluster again")
+    return list(zip(maps, weights, strict=True))
 
 
 def _read(
@@ -119,15 +152,22 @@ def _read(
         held = f"the keys {sorted(map(str, keys))}" if keys else f"a {type(content).__name__}"
         raise UserError(f"{what} {path} holds {held}, expected feats1, feats2, feats3")
     maps = [_as_maps(content[name], f"{name} of {what} {path}", dims, share) for name in names]
-    return maps, content.get("meta") or {}
+    meta = content.get("meta") or {}
+    if not isinstance(meta, dict):
+        raise UserError(f"{what} {path} is damaged: its 'meta' is a {type(meta).__name__}, expected a dictionary")
+    return maps, meta
 
 
 def _as_maps(value: Any, what: str, dims: tuple[int, ...], share: tuple[int, int]) -> Tensor:
     if isinstance(value, list | tuple) and value and all(isinstance(item, Tensor | np.ndarray) for item in value):
+        shapes = {tuple(item.shape) for item in value}
+        if len(shapes) > 1:
+            raise UserError(f"{what} is a list of maps of different shapes, {shortened(sorted(shapes))}; extract again")
         value = torch.stack([torch.as_tensor(item) for item in value])
     if isinstance(value, np.ndarray):
         value = torch.from_numpy(value)
-    if not isinstance(value, Tensor) or not value.is_floating_point() or value.ndim not in dims or not value.numel():
+    dense = isinstance(value, Tensor) and value.layout == torch.strided
+    if not dense or not value.is_floating_point() or value.ndim not in dims or not value.numel():
         found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         axes = "(rows, height, width)" if dims == (3,) else "(rows, height, width) or (images, channels, height, width)"
         raise UserError(f"{what} is {found}, expected non-empty floating-point maps {axes}")

@@ -8,7 +8,9 @@ from mmcv import Config
 from mmdet.models import build_detector
 from torch import nn
 
+from ms2a.engine.building import config_mistakes_told
 from ms2a.engine.checkpoint import class_mismatch, read_checkpoint, without_constants
+from ms2a.engine.sound_weights import check_kinds
 from ms2a.errors import UserError
 
 # Used in training only: a checkpoint may hold them though the config has none.
@@ -38,7 +40,8 @@ def build_model(cfg: Config, checkpoint: str | os.PathLike, device: str | torch.
         model_cfg.adapter.memory.files = None
     model_cfg.style = None
     model_cfg.train_cfg = None
-    model = build_detector(model_cfg, test_cfg=cfg.get("test_cfg"))
+    with config_mistakes_told(cfg):
+        model = build_detector(model_cfg, test_cfg=cfg.get("test_cfg"))
     # First, so that another number of classes is told as such and not as a mismatch of tensors.
     model.CLASSES = _classes(cfg, content["meta"].get("CLASSES"), checkpoint, model.bbox_head.num_classes)
     _load(model, content["state_dict"], checkpoint)
@@ -70,6 +73,7 @@ def _classes(cfg: Config, theirs: list[str] | None, checkpoint: str | os.PathLik
 
 
 def _load(model: nn.Module, weights: dict[str, torch.Tensor], checkpoint: str | os.PathLike) -> None:
+    check_kinds(model, weights, f"checkpoint {checkpoint}")
     try:
         left = model.load_state_dict(without_constants(model, weights), strict=False)
     except RuntimeError as error:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ms2a.lock import only_one
 from ms2a.pipeline.config_data import check_adaptation
 from ms2a.pipeline.data import show
 from ms2a.pipeline.report import write_report
@@ -51,22 +52,27 @@ def run_pipeline(
         percent, ``steps`` with seconds, peak memory in MiB and attempts, ``checkpoint_choice`` and ``provenance``.
 
     Raises:
-        UserError: the config or task cannot be read or used, its data are not right, or a step failed.
+        UserError: the config or task cannot be read or used, its data are not right, a step failed, or another process
+            works in the folder.
     """
-    path, work_dir = Path(config_or_task), Path(work_dir) if work_dir else None
-    if path.suffix in TASK_SUFFIXES:
-        adaptation = adaptation_of(read_task(path), work_dir, seed, device, cfg_options, say, detector, weights)
-    else:
-        work_dir = work_dir or Path("work_dirs", path.stem)
-        adaptation = load_adaptation(path, work_dir, seed, device, cfg_options)
-        if detector or weights:
-            options = recipe_options(detector, weights, cfg_options, adaptation.configs[BASE], say)
-            adaptation = load_adaptation(path, work_dir, seed, device, options)
-        if not prepare_step(adaptation):  # else there may be no data yet
-            _check(adaptation, say)
-    write_configs(adaptation)
-    records = Runner(adaptation.work_dir, say).run(steps_of(adaptation))
-    summary = write_summary(adaptation, records)
+    path = Path(config_or_task)
+    task = read_task(path) if path.suffix in TASK_SUFFIXES else None
+    folder = Path(work_dir) if work_dir else Path("work_dirs", task.name if task else path.stem)
+    if str(folder).startswith("-"):  # the steps' command lines would take it for an option
+        folder = folder.absolute()
+    with only_one(folder, "the pipeline"):
+        if task:
+            adaptation = adaptation_of(task, folder, seed, device, cfg_options, say, detector, weights)
+        else:
+            adaptation = load_adaptation(path, folder, seed, device, cfg_options)
+            if detector or weights:
+                options = recipe_options(detector, weights, cfg_options, adaptation.configs[BASE], say)
+                adaptation = load_adaptation(path, folder, seed, device, options)
+            if not prepare_step(adaptation):  # else there may be no data yet
+                _check(adaptation, say)
+        write_configs(adaptation)
+        records = Runner(adaptation.work_dir, say).run(steps_of(adaptation))
+        summary = write_summary(adaptation, records)
     say(as_text(summary))
     say(f"summary.txt, summary.json, summary.png, drawn/ and all checkpoints: {adaptation.work_dir}")
     say(f"to look at, in a browser: {write_report(adaptation.work_dir, say)}")

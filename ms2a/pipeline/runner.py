@@ -23,6 +23,7 @@ from typing import IO
 import ms2a
 from ms2a.artefacts import file_sha256, read_json, write_json
 from ms2a.errors import EXIT_USER_ERROR, UserError
+from ms2a.lock import only_one
 
 # Where the package is found, for the steps' processes.
 ROOT = Path(ms2a.__file__).parents[1]
@@ -92,8 +93,12 @@ class Runner:
             each step's record: name, seconds and peak memory in MiB of its last attempt, number of attempts, command.
 
         Raises:
-            UserError: a step's command failed; it has told why itself.
+            UserError: a step's command failed, and has told why itself; or another process works in the folder.
         """
+        with only_one(self.work_dir, "the pipeline"):
+            return self._run_in_order(steps)
+
+    def _run_in_order(self, steps: Sequence[Step]) -> list[dict]:
         records = []
         for number, step in enumerate(steps, start=1):
             title = f"[{number}/{len(steps)}] {step.name}"

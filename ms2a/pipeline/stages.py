@@ -7,10 +7,13 @@ from typing import Any
 
 from mmcv import Config
 
-from ms2a.artefacts import memory_file, memory_names, write_text
-from ms2a.config import load_config, open_config, settle
-from ms2a.errors import UserError
+from ms2a.artefacts import memory_file, memory_names
+from ms2a.config import load_config, open_config, option_effect, settle
+from ms2a.config_effect import NONE
+from ms2a.config_references import literal
+from ms2a.errors import UserError, warn
 from ms2a.pipeline.runner import ListedPictures, Step
+from ms2a.settled import write_config
 
 BASE, SOURCE_TRAINING, TARGET_TRAINING = "base", "source_training", "target_training"
 CHECKPOINT = "latest.pth"
@@ -69,7 +72,8 @@ def load_adaptation(
     seed: int = 0,
     device: str | None = None,
     cfg_options: Mapping[str, Any] | None = None,
-    stage_options: Mapping[str, Mapping[str, Any]] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    stage_settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Adaptation:
     """Reads the chain of configs that ends in a target-training config, and points each at the one before.
 
@@ -81,28 +85,63 @@ def load_adaptation(
         work_dir: where the results will go.
         seed: see :class:`Adaptation`.
         device: see :class:`Adaptation`.
-        cfg_options: options for all three; ``load_from`` is where the base stage starts.
-        stage_options: options for the stages named there, in the place of ``cfg_options``.
+        cfg_options: options; each goes to the stages that it changes, which is told where those are not all.
+            ``load_from`` is where the base stage starts.
+        settings: options of all three that come before those, whether a stage reads them or not.
+        stage_settings: further ones of the stages named there.
 
     Raises:
-        UserError: a config of the chain is missing or names no previous one, or the pipeline itself sets an option.
+        UserError: a config of the chain is missing or names no previous one, an option changes no stage, or the
+            pipeline itself sets it.
     """
     refuse_options(cfg_options, PIPELINE_SETS, "the pipeline sets that; use `work_dir`")
-    path, configs = Path(config), {}
-    for stage, before in ((TARGET_TRAINING, SOURCE_TRAINING), (SOURCE_TRAINING, BASE), (BASE, None)):
-        cfg = open_config(path, (stage_options or {}).get(stage, cfg_options), {"memory_dir": str(work_dir / MEMORY)})
-        if before:
-            if "previous" not in cfg:
-                raise UserError(
-                    f"config {path} names no 'previous' config, which {stage.replace('_', ' ')} starts from; "
-                    "run_pipeline takes the last config of a chain, e.g. one ending in _pretrain_mom_ft.py"
-                )
-            path = path.with_name(f"{cfg.previous}.py")
-            cfg.load_from = str(work_dir / before / CHECKPOINT)
+    memory, configs = {"memory_dir": literal(str(work_dir / MEMORY))}, {}
+    chain = _chain(Path(config), memory)
+    taken = _options_by_stage(cfg_options or {}, chain)
+    for stage, opened in chain.items():
+        own = dict(settings or {}) | dict((stage_settings or {}).get(stage, {}))
+        cfg = open_config(opened.filename, taken[stage], memory, own)
+        if before := {TARGET_TRAINING: SOURCE_TRAINING, SOURCE_TRAINING: BASE}.get(stage):
+            cfg.load_from = literal(str(work_dir / before / CHECKPOINT))
             cfg.memory_files = {} if stage == SOURCE_TRAINING else None  # then the memory comes with the checkpoint
             cfg.model.adapter.memory.files = "${memory_files}"
         configs[stage] = settle(cfg)
     return Adaptation(configs, work_dir, seed, device)
+
+
+def _chain(path: Path, variables: Mapping[str, Any]) -> dict[str, Config]:
+    """The config of each stage, from the last to the first; each names the one before as its ``previous``."""
+    chain = {}
+    for stage, before in ((TARGET_TRAINING, SOURCE_TRAINING), (SOURCE_TRAINING, BASE), (BASE, None)):
+        chain[stage] = open_config(path, None, variables)
+        if before and "previous" not in chain[stage]:
+            raise UserError(
+                f"config {path} names no 'previous' config, which {stage.replace('_', ' ')} starts from; "
+                "run_pipeline takes the last config of a chain, e.g. one ending in _pretrain_mom_ft.py"
+            )
+        path = path.with_name(f"{chain[stage].get('previous')}.py")
+    return chain
+
+
+def _options_by_stage(cfg_options: Mapping[str, Any], configs: Mapping[str, Config]) -> dict[str, dict[str, Any]]:
+    """The options of each stage: those that change it more than they do others.
+
+    Raises:
+        UserError: an option changes none.
+    """
+    taken: dict[str, dict[str, Any]] = {stage: {} for stage in configs}
+    for option, value in cfg_options.items():
+        effects = {stage: option_effect(option, cfg) for stage, cfg in configs.items()}
+        most = max(effects.values())
+        if most == NONE:
+            open_config(configs[TARGET_TRAINING].filename, {option: value})  # which may know what was meant
+            raise UserError(f"`cfg_options={option}`: no stage reads it")
+        chosen = [stage for stage, own in effects.items() if own == most]
+        for stage in chosen:
+            taken[stage][option] = value
+        if len(chosen) < len(configs):
+            warn(f"the option {option} changes {' and '.join(reversed(chosen))} only: the other stages do not read it")
+    return taken
 
 
 def refuse_options(cfg_options: Mapping[str, Any] | None, names: Collection[str], why: str) -> None:
@@ -120,7 +159,7 @@ def write_configs(adaptation: Adaptation) -> None:
     source_only = Config(adaptation.configs[BASE]._cfg_dict.to_dict())
     source_only.data.test = adaptation.configs[TARGET_TRAINING].data.test
     for name, config in {**adaptation.configs, "source_only": source_only}.items():
-        write_text(config.pretty_text, adaptation.config_path(name))
+        write_config(config, adaptation.config_path(name))
 
 
 def adaptation_in(work_dir: Path) -> Adaptation:

@@ -8,6 +8,7 @@ from mmcv import Config
 
 from ms2a.apis.pretrained import COCO, NONE, Start, find_start
 from ms2a.config import CONFIGS, load_config
+from ms2a.config_references import literal
 from ms2a.engine.sizes import size_of_model
 from ms2a.errors import UserError
 from ms2a.pipeline.stages import BASE
@@ -78,7 +79,7 @@ def options_of_start(
         raise UserError("`cfg_options=load_from`: `weights` says that; give one of the two")
     start = choose_start(detector, NONE if "load_from" in options else weights, work_dir, say)
     size = {} if start.detector is None else {"detector": start.detector}
-    return start, {**size, "load_from": str(start.weights.resolve()) if start.weights else None, **options}
+    return start, {**size, "load_from": literal(str(start.weights.resolve())) if start.weights else None, **options}
 
 
 def recipe_options(

@@ -23,32 +23,37 @@
 relative to the task file. ``bit_depth: 12`` beside ``image_size`` says how many of the 16 bits of pictures are used.
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping
-from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
 from ms2a.apis.pretrained import COCO, NONE
+from ms2a.artefacts import check_files_apart, read_yaml
 from ms2a.config import size_options
+from ms2a.config_references import literal
 from ms2a.datasets.check.report import DataReport
 from ms2a.datasets.formats import FORMATS
 from ms2a.defaults import DETECTORS
-from ms2a.errors import UserError
+from ms2a.errors import UserError, shortened
 from ms2a.memory import MemoryBank
 from ms2a.pipeline.config_data import check_memory
 from ms2a.pipeline.data import check_task, entries_of, options_of, prepare_files, show
 from ms2a.pipeline.stages import Adaptation, load_adaptation, refuse_options
 from ms2a.pipeline.start import FROM_RANDOM, PRETRAINED, options_of_start
-from ms2a.validation import Section, validated
+from ms2a.validation import Section, Whole, validated
 
+LONGEST_NAME = 200  # bytes, of a folder
 TASK_SUFFIXES = (".yaml", ".yml")
 
 
 def _from_task_file(path: str, info: ValidationInfo) -> Path:
-    return (info.context.parent / path).resolve()
+    try:
+        return (info.context.parent / path).resolve()
+    except (ValueError, OSError):  # a name that no disk takes
+        raise ValueError(f"is {shortened(path)}, expected the path of a file or folder") from None
 
 
 def _weights(text: str, info: ValidationInfo) -> str:
@@ -56,8 +61,8 @@ def _weights(text: str, info: ValidationInfo) -> str:
 
 
 def _folder_name(name: str) -> str:
-    if set(name) & set("/\\") or not name.strip(". "):
-        raise ValueError(f"is {name!r}, expected a name for the folder of the results")
+    if set(name) & set("/\\\0") or not name.strip(". ") or len(os.fsencode(name)) > LONGEST_NAME:
+        raise ValueError(f"is {shortened(name)}, expected a name for the folder of the results")
     return name
 
 
@@ -120,7 +125,7 @@ class Task(Section):
 
     name: Annotated[Name, AfterValidator(_folder_name)]
     classes: Annotated[list[Name], Field(min_length=1), AfterValidator(_different)]
-    image_size: list[int] = [320, 320]
+    image_size: list[Whole] = [320, 320]
     bit_depth: Annotated[int, Field(strict=True, ge=8, le=16)] | None = None
     source: Source
     target: Target
@@ -140,12 +145,11 @@ class Task(Section):
 
     @model_validator(mode="after")
     def _check_domains(self) -> "Task":
-        """Domains become parts of file names and of checkpoint keys, and words of a config."""
+        """Domains become parts of file names and of checkpoint keys."""
         domains = [self.source.domain, self.target.domain]
         if domains[0] == domains[1]:
             raise ValueError(f"source and target are both called {domains[0]!r}; give each domain its own name")
-        if words := [domain for domain in domains if iskeyword(domain)]:
-            raise ValueError(f"domain name {words[0]!r} is a word of Python, which configs are in; choose another")
+        check_files_apart(domains)
         MemoryBank(domains, num_prototypes=1, sizes_hw=[(1, 1)])  # refuses others that it cannot use
         return self
 
@@ -157,13 +161,7 @@ def read_task(path: str | Path) -> Task:
         UserError: the file is missing or is no YAML, a key is missing or unknown, or a value is not usable.
     """
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"task file {path} does not exist; check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"task file {path} is not valid YAML: {reason}") from None
+    content = read_yaml(path, "task file")
     task = validated(Task, content, f"task file {path}", context=path)
     size_options(task.image_size, f"of task file {path}")
     return task
@@ -205,13 +203,14 @@ def adaptation_of(
     files = prepare_files(task, report, work_dir / "annotations", seed)
     detector = detector or cfg_options.pop("detector", None) or task.detector
     told: list[str] = []  # behind what is said of the data
-    start, cfg_options = options_of_start(detector, weights or task.weights, cfg_options, work_dir, told.append)
-    options = _data_options(task, files) | options_of(report)
-    options |= {"image_size": task.image_size, "bit_depth": task.bit_depth, **cfg_options}
+    start, options = options_of_start(detector, weights or task.weights, cfg_options, work_dir, told.append)
+    settings = {key: value for key, value in options.items() if key not in cfg_options}
+    settings |= _data_options(task, files) | options_of(report)
+    settings |= {"image_size": task.image_size, "bit_depth": task.bit_depth}
     epochs = task.epochs.model_dump(exclude_none=True)
-    stages = {stage: {"max_epochs": count, **options} for stage, count in epochs.items()}
+    stages = {stage: {"max_epochs": count} for stage, count in epochs.items()}
     template = PRETRAINED if start.weights and start.detector else FROM_RANDOM
-    adaptation = load_adaptation(template, work_dir, seed, device, options, stages)
+    adaptation = load_adaptation(template, work_dir, seed, device, cfg_options, settings, stages)
     _check_epochs(adaptation, epochs, task)
     report = check_memory(adaptation, report)
     show(report, work_dir, bit_depth, say)
@@ -233,18 +232,21 @@ def _data_options(task: Task, files: Mapping[str, Path]) -> dict[str, Any]:
     settings = {
         "source_domain": source,
         "target_domain": target,
-        "classes": task.classes,
+        "classes": literal(task.classes),
         "num_classes": len(task.classes),
         "test_sets": ["${target_test}"] + (["${source_val}"] if "source_val" in files else []),
     }
     for name, entry in entries_of(task).items():
-        settings |= {f"{name}.ann_file": str(files[name]), f"{name}.img_prefix": str(entry.images)}
+        settings |= {
+            f"{name}.ann_file": literal(str(files[name])),
+            f"{name}.img_prefix": literal(str(entry.images)),
+        }
     source_images = {"img": settings["source_train.ann_file"], "img_root": settings["source_train.img_prefix"]}
-    settings["unlabelled_images.img"] = str(task.target.unlabelled)
+    settings["unlabelled_images.img"] = literal(str(task.target.unlabelled))
     settings["memory_images"] = {  # whole: the template's domains may have the same names
         "_delete_": True,
         source: source_images,
-        target: {"img": str(task.target.unlabelled)},
+        target: {"img": settings["unlabelled_images.img"]},
     }
     return settings
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import faiss
 from mmcv.runner import get_dist_info
 
-from ms2a.artefacts import provenance
+from ms2a.artefacts import check_output, provenance
 from ms2a.defaults import CLUSTER_ITERATIONS, NORM
 from ms2a.engine.distributed import choose_device, init_distributed
 from ms2a.errors import UserError
 from ms2a.memory.clustering import cluster_maps
-from ms2a.memory.files import features_path, prototypes_path, read_features, write_maps
+from ms2a.memory.files import check_replaceable, features_path, prototypes_path, read_features, write_maps
 from ms2a.memory.sampling import row_weights
 from ms2a.memory.shared_rows import cluster_shared_maps
 
@@ -49,6 +49,7 @@ def cluster_domains(
     chosen = init_distributed(launcher, choose_device(device))
     if device and chosen.type == "cuda" and not faiss.get_num_gpus():
         print("faiss was installed without GPU support (the extra `gpu` has it): clustering on the CPU")
+    check_output(out_path or fea_root_path, is_folder=True)
     for domain in domains:  # all of them first, before minutes of work
         if not features_path(fea_root_path, domain).is_file():
             others = sorted(path.stem for path in Path(fea_root_path).glob(f"{domain}_*.pth"))
@@ -58,6 +59,7 @@ def cluster_domains(
                 f"feature file {features_path(fea_root_path, domain)} does not exist; "
                 f"run extract_fea_fewshot.py --depart {domain} first, or check `fea_root_path`{hint}"
             )
+        check_replaceable(prototypes_path(out_path or fea_root_path, domain), domain, None)
     out_path = out_path or fea_root_path
     paths = [
         _cluster_domain(fea_root_path, domain, n_clusters, out_path, seed, n_iter, str(chosen)) for domain in domains

@@ -11,15 +11,24 @@ import torch
 from mmcv import Config
 from mmcv.runner import get_dist_info
 
-from ms2a.artefacts import provenance
+from ms2a.artefacts import check_output, memory_names, provenance
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.datasets.readable import check_skipped
 from ms2a.defaults import MAX_SAMPLES, NORM, SAVE_INTERVAL
-from ms2a.engine.distributed import check_in_first_process, choose_device, init_distributed, wait_for_all
+from ms2a.engine.building import config_mistakes_told
+from ms2a.engine.distributed import (
+    check_in_first_process,
+    choose_device,
+    init_distributed,
+    only_one_run,
+    wait_for_all,
+)
 from ms2a.engine.fast_inference import speed_up
 from ms2a.errors import UserError
-from ms2a.memory.files import features_path
+from ms2a.lock import LOCK_FILE
+from ms2a.memory.files import check_replaceable, features_path
 from ms2a.models.build import build_model
+from ms2a.settled import config_text
 from ms2a.storage.image_batches import ImageBatches
 from ms2a.storage.kinds import LOOKS, Maps
 from ms2a.storage.resume import Partial, file_identity
@@ -101,26 +110,30 @@ def extract(
             the pipeline, or (``strict``) an unreadable image.
     """
     options = options or ExtractOptions()
-    features_path(out_path, domain)  # refuses a bad name before minutes of work
+    check_output(out_path, is_folder=True)
+    for name in memory_names(domain, options.prototype):  # before minutes of work
+        check_replaceable(features_path(out_path, name), domain, options.prototype)
     device = init_distributed(options.launcher, choose_device(options.device), LONGEST_WAIT)
     kind = LOOKS[options.prototype]
-    images = ImageFolderDataset(img, kind.pipeline(cfg), options.img_root, domain)
+    with config_mistakes_told(cfg):
+        images = ImageFolderDataset(img, kind.pipeline(cfg), options.img_root, domain)
     look = kind(speed_up(build_model(cfg, checkpoint, device)) if kind.needs_detector else None, options.dim)
     sample = DomainSample(kind.endings, options.max_samples, options.seed, options.sample_by, options.strict)
     identity = dict(
-        config=cfg.pretty_text,
+        config=config_text(cfg),
         checkpoint=file_identity(checkpoint),
         images=_digest([str(img), str(options.img_root), *images.names]),
         options=[options.batch_size, options.max_samples, options.seed, options.sample_by, device.type],
     )
     partial = Partial(out_path, f".{domain}.{options.prototype}", identity, options.save_interval)
-    store(ImageBatches(images, options.batch_size), look, sample, partial, options.workers, device)
-    sample.gather(device)
-    check_in_first_process(lambda: _check_found(sample, look, len(images), img))
-    first = get_dist_info()[0] == 0
-    written = sample.write(out_path, domain, _meta(cfg, checkpoint, domain, options, images, sample)) if first else []
-    wait_for_all()  # the result is there before what a new run would need is not
-    partial.remove()
+    with only_one_run(out_path, "extraction", f".{domain}.{options.prototype}{LOCK_FILE}"):
+        store(ImageBatches(images, options.batch_size), look, sample, partial, options.workers, device)
+        sample.gather(device)
+        check_in_first_process(lambda: _check_found(sample, look, len(images), img))
+        meta = _meta(cfg, checkpoint, domain, options, images, sample)
+        written = sample.write(out_path, domain, meta) if get_dist_info()[0] == 0 else []
+        wait_for_all()  # the result is there before what a new run would need is not
+        partial.remove()
     return written
 
 
@@ -168,7 +181,7 @@ def _meta(
         max_samples=options.max_samples,
         sample_by=options.sample_by,
         checkpoint=str(checkpoint),
-        provenance=provenance(cfg.pretty_text, options.seed),
+        provenance=provenance(config_text(cfg), options.seed),
     )
 
 

@@ -78,7 +78,7 @@ class ImageBatches:
         results = {index: self.images[index] for index in indices}
         views = {index: first_view(result) for index, result in results.items() if result is not None}
         names = [self.images.names[index] for index in views]
-        unreadable = [self.images.path(index) for index in indices if index not in views]
+        unreadable = [self.images.told(index) for index in indices if index not in views]
         return Batch(names, _stack(names, list(views.values())), unreadable)
 
     def load(self, start: int, workers: int, device: torch.device) -> Iterator[Batch]:

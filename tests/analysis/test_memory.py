@@ -5,6 +5,8 @@ import torch
 
 from ms2a.adaptation.attention import attention_weights, multi_head_attention
 from ms2a.analysis.memory import attention_sheet, colour_sheet, prototype_sheet
+from ms2a.apis.show_memory import show_memory as show
+from ms2a.config import load_config
 from ms2a.errors import UserError
 from ms2a.memory import write_maps
 from tests.tiny import make_checkpoint, make_config, make_domains, make_memory, tool
@@ -64,6 +66,12 @@ def test_the_command_draws_prototypes_and_attention(tmp_path, capsys):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"prototypes.png", "001_colours.png", *(f"001_level{level}.png" for level in (1, 2, 3))}
     assert cv2.imread(str(tmp_path / "out" / "001_level1.png")).shape == (4 * 64, 96, 3)
+    both = [tmp_path / domain / "images" / "001.png" for domain in ("day", "night")]
+    written = [path.name for path in show(load_config(config), checkpoint, tmp_path / "both", both)]
+    assert {path.name for path in (tmp_path / "both").iterdir()} == set(written)
+    assert written[1:] == [f"001{number}_level{level}.png" for number in ("", "_2") for level in (1, 2, 3)]
+    first, second = ((tmp_path / "both" / f"001{number}_level1.png").read_bytes() for number in ("", "_2"))
+    assert first != second
     with pytest.raises(UserError, match="unknown domain 'fog'; the memory knows day, night"):
         show_memory([config, checkpoint, tmp_path / "out", "--domain", "fog"])
     (tmp_path / "broken.png").write_bytes(b"not an image")

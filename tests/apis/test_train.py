@@ -1,5 +1,6 @@
 """Training runs of a tiny detector: what they write, what they refuse, resuming, freezing."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ms2a.apis.training_config import recorded, settle_training, without_memory_
 from ms2a.config import load_config
 from ms2a.engine.training_csv import read_training
 from ms2a.errors import UserError
+from ms2a.settled import config_text
 from tests.tiny import make_config, make_domains, make_memory
 
 
@@ -104,7 +106,7 @@ def test_a_recorded_config_settles_to_itself(stage_two, tmp_path):
             before = cfg.pretty_text
             settled = settle_training(cfg, tmp_path, torch.device("cpu"), 3, None, False, strict=True)
             assert cfg.pretty_text == before
-            texts.append(recorded(settled))
+            texts.append(config_text(recorded(settled)))
             (tmp_path / f"{number}.py").write_text(texts[-1])
             cfg = load_config(tmp_path / f"{number}.py")
     assert texts[0] == texts[1]
@@ -231,6 +233,15 @@ def refusal(path, work_dir, options, **kwargs):
     return str(caught.value)
 
 
+@pytest.mark.parametrize("stage", ["base.py", "two.py"])
+def test_a_training_that_diverges_says_where_and_blames_no_memory(folder, stage_two, tmp_path, stage, recwarn):
+    options = {"optimizer.lr": 1e30, "lr_config.warmup": None, "data.samples_per_gpu": 1}
+    message = refusal(folder / stage, tmp_path, options)
+    assert re.match(r"training has failed in iteration [23], epoch 1: .*, at a learning rate of \de\+\d\d; ", message)
+    assert message.endswith("There is no checkpoint yet")
+    assert not [warning for warning in recwarn if "memory" in str(warning.message)]
+
+
 def test_stage_two_refuses_other_classes_and_names_both_lists(base, tmp_path):
     make_domains(tmp_path / "data", classes=("gear",), n_images=2)
     memory = make_memory(tmp_path)
@@ -280,7 +291,8 @@ def test_the_image_cache_says_its_size_and_changes_nothing(folder, tmp_path):
 
 
 def test_a_cache_needs_a_size(folder, tmp_path):
-    assert "image_cache_mb=-1: expected a whole number" in refusal(folder / "base.py", tmp_path, {"image_cache_mb": -1})
+    expected = "'image_cache_mb' is -1, expected greater than or equal to 0"
+    assert expected in refusal(folder / "base.py", tmp_path, {"image_cache_mb": -1})
 
 
 def test_losses_go_to_a_table_and_to_tensorboard_where_that_is_installed(folder, tmp_path, monkeypatch):

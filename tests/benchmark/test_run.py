@@ -249,7 +249,7 @@ def test_a_line_replaces_an_earlier_one_of_the_same_run(tmp_path):
 
 
 def test_a_results_file_that_is_not_one_is_refused(tmp_path):
-    with pytest.raises(UserError, match="does not exist; run tools/benchmark.py"):
+    with pytest.raises(UserError, match="does not exist; run `ms2a benchmark`"):
         read_results(tmp_path / "none.jsonl")
     Path(tmp_path / "cut.jsonl").write_text('{"task": "t"')
     with pytest.raises(UserError, match="is not valid JSON lines"):

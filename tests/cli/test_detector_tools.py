@@ -18,6 +18,7 @@ from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.utils import build_dp
 from pycocotools.coco import COCO
 
+from ms2a.apis.detector import Detector
 from ms2a.apis.export_check import detections_difference
 from ms2a.config import load_config
 from ms2a.errors import UserError
@@ -202,6 +203,70 @@ def test_inference_on_folders_skips_what_it_cannot_read(config, checkpoint, tmp_
     assert (tmp_path / "out/deep/001.png").exists() and (tmp_path / "out/001.png").exists()
     with pytest.raises(UserError, match=r"broken\.JPG is missing or unreadable"):
         run_inference([*command, "--strict"])
+
+
+def odd_pictures(folder):
+    """Pictures of shapes, names and contents that some step may not expect; returns a COCO file of them."""
+    folder.mkdir()
+    grey = np.full((40, 60, 3), 90, np.uint8)
+    shapes = {"tall.png": (1000, 3), "wide.png": (1, 9000), "dot.png": (1, 1), "sound.png": (40, 60)}
+    for name, size_hw in shapes.items():
+        cv2.imwrite(str(folder / name), np.full((*size_hw, 3), 90, np.uint8))
+    cv2.imwrite(str(folder / "deep.png"), np.full((40, 60), 60_000, np.uint16))
+    cv2.imwrite(str(folder / "line\nbreak o'b.png"), grey)
+    cv2.imwrite(str(folder / f"{'n' * 246}.png"), grey)
+    (folder / "a.jfif").write_bytes(cv2.imencode(".jpg", grey)[1].tobytes())
+    (folder / "truncated.png").write_bytes((folder / "tall.png").read_bytes()[:-40])
+    (folder / "text.png").write_text("no picture")
+    sizes = {path.name: cv2.imread(str(path)) for path in sorted(folder.iterdir())}
+    images = [
+        dict(id=number, file_name=name, height=picture.shape[0], width=picture.shape[1])
+        for number, (name, picture) in enumerate(sizes.items(), start=1)
+        if picture is not None
+    ]
+    boxes = [
+        dict(id=image["id"], image_id=image["id"], category_id=1, bbox=[0, 0, image["width"], image["height"]])
+        for image in images
+    ]
+    categories = [dict(id=1, name="bolt"), dict(id=2, name="nut")]
+    path = folder.parent / "odd.json"
+    path.write_text(json.dumps(dict(images=images, annotations=boxes, categories=categories)))
+    return path
+
+
+def test_odd_pictures_cost_nobody_else(config, checkpoint, tmp_path, capsys):
+    odd = odd_pictures(tmp_path / "odd")
+    names = [image["file_name"] for image in json.loads(odd.read_text())["images"]]
+    options = ["--device", "cpu"]
+    run_inference([config, checkpoint, tmp_path / "folder", "--img", tmp_path / "odd", *options])
+    captured = capsys.readouterr()
+    assert f"{len(names) - 1} images, 2 unreadable ones skipped" in captured.out  # a folder's a.jfif is none
+    run_inference([config, checkpoint, tmp_path / "listed", "--img", odd, "--img_root", tmp_path / "odd", *options])
+    assert f"{len(names)} images" in capsys.readouterr().out
+    drawn = {path.name for path in (tmp_path / "listed").iterdir()}
+    assert {"a.jfif.png", "tall.png", "line\nbreak o'b.png"} <= drawn and len(drawn) == len(names) + 1
+    sets = [f"data.test.datasets.0.ann_file={odd}", f"data.test.datasets.0.img_prefix={tmp_path / 'odd'}"]
+    run_test([config, checkpoint, "--eval", "bbox", "--show-dir", tmp_path / "shown", *options, "--cfg-options", *sets])
+    assert {path.name for path in (tmp_path / "shown/night").iterdir()} == drawn - {"detections.json"}
+
+
+def test_whatever_raises_for_one_picture_costs_that_one_only(config, checkpoint, tmp_path, monkeypatch, capsys):
+    images = config.parent / "data/night/images"
+    stock = Detector.detect_prepared
+
+    def detect(self, items):
+        if items[0]["img_metas"][0].data["filename"].endswith("002.png"):
+            raise RuntimeError("not enough memory:\nyou tried to allocate 9 GB")
+        return stock(self, items)
+
+    monkeypatch.setattr(Detector, "detect_prepared", detect)
+    run_inference([config, checkpoint, tmp_path / "out", "--img", images, "--device", "cpu"])
+    captured = capsys.readouterr()
+    assert "4 images, 1 unreadable ones skipped" in captured.out
+    assert "002.png (RuntimeError: not enough memory: you tried to allocate 9 GB)" in captured.err
+    monkeypatch.setattr(Detector, "detect_prepared", lambda self, items: 1 / 0)
+    with pytest.raises(UserError, match="none of the 5 images .* first is .*ZeroDivisionError: division by zero"):
+        run_inference([config, checkpoint, tmp_path / "out", "--img", images, "--device", "cpu"])
 
 
 def test_the_domain_decides_which_memory_is_read(config, checkpoint, tmp_path):

@@ -58,6 +58,12 @@ def test_every_map_of_every_image_against_a_plain_loop(folder, features):
         torch.testing.assert_close(wanted, found[distances.argmin(0)], atol=1e-2, rtol=1e-3)
 
 
+def test_extraction_replaces_no_file_of_another_domain(folder, features, tmp_path):
+    shutil.copy(folder / "all" / "night.pth", tmp_path / "day.pth")
+    with pytest.raises(UserError, match="holds a sample of kind 'map' of domain 'night' and would be replaced"):
+        _extract(folder, tmp_path, img="day/images", depart="day")
+
+
 def test_meta_says_how_the_file_was_made(features):
     meta = features["meta"]
     assert (meta["domain"], meta["num_images"], meta["num_skipped"], meta["max_samples"]) == ("night", N_IMAGES, 0, 0)

@@ -1,11 +1,13 @@
 import copy
 import json
+import math
 
 import pytest
 
 from ms2a.datasets.annotations import clip_box, mend_annotations, order_categories, read_coco
 from ms2a.datasets.findings import Findings
 from ms2a.errors import UserError
+from tests.tiny import make_coco
 
 
 def coco_of(*boxes) -> dict:
@@ -136,3 +138,20 @@ def test_annotations_may_be_absent(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps(coco))
     assert read_coco(path)["annotations"] == []
+
+
+@pytest.mark.parametrize(
+    ("entries", "key", "value", "message"),
+    [
+        ("images", "id", math.nan, "one image id is nan"),
+        ("categories", "id", math.inf, "one category id is inf"),
+        ("images", "width", math.inf, "'width' of image number 1 is inf, expected a number above 0"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(tmp_path, entries, key, value, message):
+    path = make_coco(tmp_path, classes=("nut", "bolt"))
+    coco = json.loads(path.read_text())
+    coco[entries][1][key] = value
+    path.write_text(json.dumps(coco))
+    with pytest.raises(UserError, match=message):
+        read_coco(path)

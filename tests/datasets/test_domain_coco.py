@@ -200,13 +200,21 @@ def test_a_set_without_a_box_is_told(ann_file, caplog):
     assert "no box of any class: 1 (nut, bolt; 9 dropped)" in caplog.text
 
 
-def test_unreadable_image_stops_a_test(ann_file):
+def test_an_unreadable_image_of_a_test_costs_its_own_detections_only(ann_file, caplog):
     path = ann_file.parent / "images" / "001.png"
     path.write_bytes(path.read_bytes()[:-200])  # its header is whole
     dataset = build(ann_file, test_mode=True, pipeline=TEST)
     assert dataset[1]["ori_filename"] == "002.png"
-    with pytest.raises(UserError, match="001.png .* missing or unreadable"):
-        dataset[0]
+    assert dataset[0]["ori_filename"] == "001.png" and set(np.unique(dataset[0]["img"])) == {114}
+    assert dataset[0]["img"].shape == dataset[1]["img"].shape
+    assert "001.png, which counts as one without detections (1 so far)" in caplog.text
+    found = [[np.ones((2, 5), np.float32), np.ones((1, 5), np.float32)] for _ in range(4)]
+    assert [[len(boxes) for boxes in image] for image in dataset.without_skipped(found)] == [[0, 0]] + [[2, 1]] * 3
+    for other in path.parent.iterdir():
+        other.write_bytes(other.read_bytes()[:-200])
+    dataset = build(ann_file, test_mode=True, pipeline=TEST)
+    with pytest.raises(UserError, match="and so is every other image"):
+        [dataset[index] for index in range(4)]
 
 
 def test_training_stops_where_no_image_is_readable(ann_file):
@@ -300,3 +308,32 @@ def test_boxes_of_a_turned_photo_fit_what_is_trained_on_and_tested(tmp_path, box
     np.testing.assert_array_equal(trained["gt_bboxes"], [white])
     perfect = [[np.array([[*white, 0.9]], np.float32)]]
     assert build_dataset(dict(config, test_mode=True, pipeline=TEST)).evaluate(perfect)["bbox_mAP"] == 1.0
+
+
+def test_a_byte_order_mark_in_front_of_a_file_changes_nothing(ann_file, tmp_path):
+    plain = build(ann_file)
+    (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfnut\r\nbolt\r\n")
+    ann_file.write_bytes(b"\xef\xbb\xbf" + ann_file.read_bytes())
+    marked = build(ann_file, classes=str(tmp_path / "names.txt"))
+    assert tuple(marked.CLASSES) == tuple(plain.CLASSES) and marked.data_infos == plain.data_infos
+    np.testing.assert_array_equal(marked[0]["gt_bboxes"], plain[0]["gt_bboxes"])
+
+
+def test_text_ids_are_evaluated_as_numbers_are(ann_file):
+    def as_texts(coco):
+        for key, entries in (("id", "images"), ("image_id", "annotations")):
+            for entry in coco[entries]:
+                entry[key] = f"picture {entry[key]}"
+
+    def score():
+        dataset = build(ann_file, test_mode=True)
+        found = []
+        for index in range(len(dataset)):
+            info = dataset.get_ann_info(index)
+            boxes = np.hstack([info["bboxes"], np.ones((len(info["bboxes"]), 1), np.float32)])
+            found.append([boxes[info["labels"] == label] for label in range(len(CLASSES))])
+        return dataset.evaluate(found, "bbox")["bbox_mAP"]
+
+    before = score()
+    edit(ann_file, as_texts)
+    assert before == score() == 1.0

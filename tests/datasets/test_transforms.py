@@ -103,7 +103,11 @@ def test_selected_objects_are_part_of_the_partner():
 
 
 @pytest.mark.parametrize(
-    ("size_hw", "expected_hw"), [((640, 480), (128, 96)), ((100, 1000), (32, 320)), ((64, 160), (128, 320))]
+    ("size_hw", "expected_hw"),
+    [
+        *[((640, 480), (128, 96)), ((100, 1000), (32, 320)), ((64, 160), (128, 320))],
+        *[((1000, 3), (128, 1)), ((1, 5000), (1, 320)), ((3, 20_000), (1, 320)), ((30_000, 1), (128, 1))],
+    ],
 )
 def test_an_image_of_any_shape_fits_the_frame(size_hw, expected_hw):
     frame_hw = (128, 320)
@@ -111,7 +115,8 @@ def test_an_image_of_any_shape_fits_the_frame(size_hw, expected_hw):
     transform = PIPELINES.build(dict(type="FitResize", img_scale=frame_hw))
     out = transform({**canvas, "img_shape": canvas["img"].shape, "bbox_fields": ["gt_bboxes"]})
     assert out["img"].shape[:2] == expected_hw
-    np.testing.assert_allclose(out["gt_bboxes"], [[0, 0, expected_hw[1], expected_hw[0]]])
+    np.testing.assert_allclose(out["gt_bboxes"], [[0, 0, expected_hw[1], expected_hw[0]]], rtol=1e-6)
+    np.testing.assert_allclose(out["scale_factor"][:2] * size_hw[::-1], expected_hw[::-1], rtol=1e-6)
 
 
 def random_sample(rng, size_hw, num_boxes, label) -> dict:

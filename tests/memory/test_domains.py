@@ -4,7 +4,7 @@ from ms2a.errors import UserError
 from ms2a.memory.domains import check_domain_name, choose_domain
 
 
-@pytest.mark.parametrize("name", ["", "a.b", "../a", "a b", None, 3])
+@pytest.mark.parametrize("name", ["", "a.b", "../a", "a b", "-x", "a\n", "a" * 201, None, 3])
 def test_names_that_cannot_be_file_names_or_keys(name):
     with pytest.raises(UserError, match="not usable"):
         check_domain_name(name)

@@ -138,3 +138,24 @@ def test_shares_of_a_file_make_up_the_whole(tmp_path, count):
     shares = [read_features(tmp_path / "fog.pth", (number, count))[0] for number in range(count)]
     for level, expected in enumerate(maps):
         assert torch.equal(torch.cat([share[level] for share in shares]), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(meta=[1]), "its 'meta' is a list"),
+        (dict(meta="x"), "its 'meta' is a str"),
+        (dict(meta=dict(cluster_sizes=3)), "meta.cluster_sizes is 3; cluster again"),
+        (dict(meta=dict(cluster_sizes=[[1]])), r"meta.cluster_sizes is \[\[1\]\]"),
+        (dict(meta=dict(cluster_sizes=[["x"] * 5] * 3)), "meta.cluster_sizes is"),
+        (dict(feats2=[torch.zeros(2, 3), torch.zeros(1, 3)]), "feats2 of memory file .* of different shapes"),
+        (dict(feats1=torch.zeros(5, 2, 3).to_sparse()), "expected non-empty floating-point maps"),
+        (dict(feats1=torch.zeros(5, 2, 3, dtype=torch.complex64)), "expected non-empty floating-point maps"),
+    ],
+)
+def test_files_of_odd_structure_are_one_line(tmp_path, change, message):
+    levels = {f"feats{number}": value for number, value in enumerate(_maps(5), start=1)}
+    torch.save(levels | change, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=f"a.pth.*{message}|{message}") as error:
+        read_prototypes(tmp_path / "a.pth")
+    assert "\n" not in str(error.value)

@@ -265,7 +265,7 @@ class TestConfig:
         config = load(task).configs[BASE]
         config.pop("target_domain")
         (tmp_path / "base.py").write_text(config.pretty_text)
-        check([str(tmp_path / "base.py"), "--out", str(tmp_path / "out"), "--cfg-options", "img_scale=640,960"])
+        check([str(tmp_path / "base.py"), "--out", str(tmp_path / "out"), "--cfg-options", "seed=1"])
         assert "line_a train: 4 pictures" in capsys.readouterr().out
 
     def test_a_config_without_data(self, config, tmp_path):

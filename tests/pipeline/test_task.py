@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mmdet.datasets import build_dataset
 
 from ms2a.cli import COMMANDS
 from ms2a.config import load_config
@@ -97,6 +98,30 @@ def test_colours_are_made_where_training_wants_them(task, load, tmp_path):
             assert [recolour.file] == list(map(str, steps["cluster_colours"].outputs))
 
 
+@pytest.mark.parametrize(
+    "name", ["o'b", 'a"b\\', "line\nbreak", "${target_domain} {{ fileDirname }}", "', open('marker', 'w'), '"]
+)
+def test_any_name_of_folders_classes_and_tasks_reaches_every_stage_and_is_no_code(task, tmp_path, monkeypatch, name):
+    folder = tmp_path / name
+    for part in ("a", "a_val", "b", "b_test"):
+        make_coco(folder / part, n_images=6, seed=len(part), classes=[name])
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    (folder / "task.yaml").write_text(yaml.safe_dump(task | dict(name=name.replace(chr(92), ""), classes=[name])))
+    adaptation = adaptation_of(read_task(folder / "task.yaml"))
+    write_configs(adaptation)
+    for stage, before in ((SOURCE_TRAINING, BASE), (TARGET_TRAINING, SOURCE_TRAINING)):
+        config = load_config(adaptation.config_path(stage))
+        assert config._cfg_dict == adaptation.configs[stage]._cfg_dict
+        assert config.load_from == str(adaptation.checkpoint(before))
+        assert config.memory_images.line_b.img == str(folder / "b" / "images")
+        assert list(build_dataset(config.data.test).CLASSES) == [name]
+    assert load_config(adaptation.config_path(SOURCE_TRAINING)).model.adapter.memory.files == {
+        domain: str(adaptation.memory / f"{domain}_cluster.pth") for domain in ("line_a", "line_b")
+    }
+    assert list((tmp_path / "cwd").iterdir()) == [tmp_path / "cwd" / "work_dirs"]  # no marker
+
+
 def test_voc_annotations_and_a_seeded_draw(task, load, tmp_path):
     (tmp_path / "xml").mkdir()
     for path in (tmp_path / "b" / "images").iterdir():
@@ -171,6 +196,10 @@ def test_without_a_source_validation_set_only_the_target_is_tested(task, load):
         (dict(detector="big"), "'detector' is 'big', expected 'nano', 'small', 'tiny', 's', 'm', 'l' or 'x'"),
         (dict(weights=False), "'weights' is False, expected a valid string"),
         (dict(name=None), "'name' is None, expected a valid string"),
+        (dict(name="a\0b"), "expected a name for the folder"),
+        (dict(name="ä" * 110), "expected a name for the folder"),
+        (dict(image_size=["64", 96]), "'image_size.0' is '64', expected a valid integer"),
+        (dict(image_size=[64.0, 96]), "'image_size.0' is 64.0, expected a valid integer"),
         (dict(name="../elsewhere"), "'name' is '../elsewhere', expected a name for the folder"),
     ],
 )
@@ -185,8 +214,13 @@ def test_mistakes_are_one_clear_line(task, load, change, message):
     [
         ("target", dict(domain="line_a"), "both called 'line_a'"),
         ("target", dict(domain="line.b"), "line.b"),
+        ("target", dict(unlabelled="a\0b"), "'target.unlabelled' is .*, expected the path of a file or folder"),
+        ("target", dict(domain="-x"), "no '-' at the start"),
+        *[
+            ("target", dict(domain=f"line_a{end}"), f"'line_a' and 'line_a{end}' would both have a file line_a{end}")
+            for end in ("_cluster", "_colour", "_style", "_foreground", "_background", "_colour_cluster")
+        ],
         ("target", dict(domain=None), "'target.domain' is None, expected a valid string"),
-        ("target", dict(domain="in"), "'in' is a word of Python"),
         ("target", dict(domain="training"), "'training' means something else to torch"),
         ("target", dict(unlabelled=""), "'target.unlabelled' is '', .* at least 1 character"),
         ("target", dict(num_annotated=True), "'target.num_annotated' is True, expected a valid integer"),
@@ -222,6 +256,13 @@ def test_domains_may_be_called_source_and_target(task, load):
     assert images.source.img.endswith("a/annotations.json") and images.target.img.endswith("b/images")
 
 
+def test_domains_may_be_called_as_words_of_python(task, load):
+    task["source"]["domain"], task["target"]["domain"] = "in", "class"
+    adaptation = load(task)
+    write_configs(adaptation)
+    assert sorted(load_config(adaptation.config_path(TARGET_TRAINING)).memory_images) == ["class", "in"]
+
+
 @pytest.mark.parametrize("name", ["a", "b", "b_test"])
 def test_annotations_without_a_usable_box_are_told_at_once(task, load, tmp_path, name):
     path = tmp_path / name / "annotations.json"
@@ -252,9 +293,37 @@ def test_missing_and_broken_task_files(tmp_path):
     (tmp_path / "broken.yaml").write_text("name: [tiny")
     with pytest.raises(UserError, match="not valid YAML"):
         read_task(tmp_path / "broken.yaml")
+    for text in (
+        "name: 2020-13-45",
+        "name: " + "[" * 5000,
+        "name: &a [*a, *b]",
+        "name: !!python/object:os.system x",
+        "\0",
+    ):
+        (tmp_path / "broken.yaml").write_text(text)
+        with pytest.raises(UserError, match="not valid YAML") as error:
+            read_task(tmp_path / "broken.yaml")
+        assert "\n" not in str(error.value)
+    (tmp_path / "broken.yaml").write_bytes(b"name: \xff")
+    with pytest.raises(UserError, match="is not text in UTF-8"):
+        read_task(tmp_path / "broken.yaml")
     (tmp_path / "list.yaml").write_text("- tiny")
     with pytest.raises(UserError, match="expected a mapping"):
         read_task(tmp_path / "list.yaml")
+
+
+def test_an_option_goes_to_the_stages_that_read_it_and_the_rest_is_told(task, load, capsys):
+    configs = load(task, cfg_options={"target_times": 4, "lr": 0.5}).configs
+    times = [configs[stage].data.train.domains[1].times for stage in (SOURCE_TRAINING, TARGET_TRAINING)]
+    assert times == [4, 4] and [configs[stage].optimizer.lr for stage in configs] == [0.5] * 3
+    told = "warning: the option target_times changes source_training and target_training only: the other stages"
+    assert told in capsys.readouterr().err
+    configs = load(task, cfg_options={"model.adapter.memory.num_prototypes": 7, "affine_border": (-1, -1)}).configs
+    assert "adapter" not in configs[BASE].model
+    assert configs[TARGET_TRAINING].model.adapter.memory.num_prototypes == 7
+    for option in ("target_tims", "nothing", "modle.type"):
+        with pytest.raises(UserError, match=f"`cfg_options={option}`: .*(did you mean|nothing in config)"):
+            load(task, cfg_options={option: 4})
 
 
 def test_an_option_comes_after_what_the_task_says_and_none_is_without_effect(task, load):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ms2a.errors import UserError
+from ms2a.artefacts import read_text
 
 
 def walk(folder: Path) -> Iterator[Path]:
@@ -36,8 +36,5 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     Raises:
         UserError: the file is not UTF-8.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not text in UTF-8; save it as such") from None
+    lines = read_text(path, "file").splitlines()
     return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]

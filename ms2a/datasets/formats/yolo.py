@@ -1,10 +1,8 @@
 """YOLO: one text file a picture; a line is a class number and a box, or a polygon, in fractions of the picture."""
 
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from ms2a.artefacts import read_yaml
 from ms2a.datasets.boxes import box_of_points
 from ms2a.datasets.formats.builder import CocoBuilder, Picture
 from ms2a.datasets.formats.files import annotation_files, read_lines
@@ -60,8 +58,8 @@ def read_yolo(source: Path, builder: CocoBuilder) -> None:
 def lists_names(path: Path) -> bool:
     """Whether a YAML file is one that lists YOLO's class names."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        content = read_yaml(path, "list of classes")
+    except (OSError, UserError):
         return False
     return isinstance(content, dict) and "names" in content
 
@@ -119,10 +117,7 @@ def _names(source: Path, builder: CocoBuilder) -> tuple[dict[int, str], bool]:
 
 
 def _names_of_yaml(path: Path) -> tuple[dict[int, str], bool]:
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path, "list of classes")
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
         names = dict(enumerate(names))
