@@ -54,7 +54,7 @@ def settle_training(
     cfg.auto_resume = False  # resolved
     cfg.setdefault("log_level", "INFO")
     if cfg.get("evaluation", {}) is None:
-        del cfg["evaluation"]
+        cfg.pop("evaluation")
     if device.type == "cpu":
         cfg.pop("fp16", None)
     # None: workers draw their seeds from the main process, which EpochSeedHook seeds.

@@ -83,6 +83,23 @@ def test_the_recorded_config_trains_the_same_again(stage_two, base, folder):
             train(cfg, work_dir=folder / "recorded", device="cpu", validate=False, auto_resume=True)
 
 
+def test_a_config_without_evaluation_and_log_level_trains(folder, tmp_path):
+    text = (folder / "base.py").read_text() + "evaluation = None\ndel log_level\n"
+    (tmp_path / "base.py").write_text(text)
+    assert train(load_config(tmp_path / "base.py", settings()), work_dir=tmp_path / "run", device="cpu").is_file()
+
+
+LACKS = ["del data['train']", "optimizer = None", "del runner['type']", "model['train_cfg'] = None"]
+
+
+@pytest.mark.parametrize("change", LACKS)
+def test_what_a_training_needs_is_told_before_anything_is_written(folder, tmp_path, change):
+    (tmp_path / "base.py").write_text((folder / "base.py").read_text() + change + "\n")
+    message = refusal(tmp_path / "base.py", tmp_path / "run", {})
+    assert re.search(r"base\.py has no [a-z_.]+, which training needs; add it", message)
+    assert not (tmp_path / "run").exists()
+
+
 def test_resuming_asks_for_no_memory_file():
     model = Config(
         dict(
