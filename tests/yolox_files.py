@@ -61,7 +61,7 @@ def detector_of(size: str, num_classes: int = 3, seed: int = 0) -> nn.Module:
 
 def smooth_pictures(count: int = 2, size_hw: tuple[int, int] = (64, 96), seed: int = 0) -> Tensor:
     """Random pictures (count, 3, H, W) in 0–255."""
-    noise = torch.rand(count, 3, size_hw[0] // 8, size_hw[1] // 8, generator=torch.Generator().manual_seed(seed))
+    noise = torch.rand(count, 3, size_hw[0] // 16, size_hw[1] // 16, generator=torch.Generator().manual_seed(seed))
     return nn.functional.interpolate(noise * 255, size_hw, mode="bilinear")
 
 

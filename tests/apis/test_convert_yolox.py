@@ -214,7 +214,7 @@ class Network(nn.Module):
             if isinstance(module, nn.BatchNorm2d):
                 module.eps = 1e-3
         for layer in self.head.reg_preds:  # boxes of some pixels: their sizes are exponentials
-            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.normal_(layer.weight, std=0.001)
 
     def forward(self, images):
         return self.head(self.backbone(images))
