@@ -18,6 +18,7 @@ from mmcv.runner import get_dist_info, wrap_fp16_model
 from mmdet.apis import multi_gpu_test, single_gpu_test
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.utils import build_ddp, build_dp
+from tqdm import tqdm
 
 from ms2a.analysis.detections import draw_detections
 from ms2a.analysis.pictures import FreeNames, write_picture
@@ -234,7 +235,8 @@ def draw(run: TestRun, folder: str | os.PathLike | None, score_thr: float = 0.3,
     """
     folder = Path(folder) if folder is not None else None
     names, skipped = FreeNames(), []
-    for domain, path, name, _, _, detections in run.images():
+    bar = tqdm(run.images(), total=len(run.detections), desc="drawing", unit="image", leave=False, delay=2)
+    for domain, path, name, _, _, detections in bar:
         try:
             image = read_picture(path, run.cfg.get("bit_depth"))
             picture = draw_detections(image, detections, run.dataset.CLASSES, score_thr)

@@ -70,6 +70,7 @@ def serve(page: Page, port: int, say: Callable[..., None] = print) -> None:
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         own.bind((HOST, port))
+        own.listen()  # whoever opens the address as soon as it is told waits until the server is there
     except OSError as error:
         raise UserError(f"`port={port}`: {error.strerror}; choose another, or 0 for a free one") from None
     say(f"the page is at http://{HOST}:{own.getsockname()[1]} (Ctrl-C ends it)", flush=True)

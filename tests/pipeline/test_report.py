@@ -5,10 +5,13 @@ import re
 
 import pytest
 
+from ms2a.artefacts import write_json
 from ms2a.engine.training_csv import TRAINING_CSV
 from ms2a.errors import UserError
 from ms2a.pipeline.report import write_report
-from tests.tiny import calibrate, make_checkpoint, make_config, make_domains, make_memory, tool
+from ms2a.pipeline.stages import write_configs
+from ms2a.pipeline.task import adaptation_of, read_task
+from tests.tiny import calibrate, make_checkpoint, make_config, make_domains, make_memory, make_task, tool
 
 report = tool("tools/report.py")
 
@@ -79,6 +82,25 @@ def test_a_training_has_a_report(tmp_path):
     text = write_report(tmp_path).read_text()
     assert f"Training {tmp_path.name}" in text and "3 epochs, 0.25 s an iteration" in text
     assert "still fell" in text and "Errors" not in text
+
+
+def test_a_pipeline_that_has_not_ended_has_a_report(tested, tmp_path, capsys):
+    """Configs, a base stage and its records are there; nothing was tested, and there is no memory yet."""
+    task = make_task(tmp_path)
+    write_configs(adaptation_of(read_task(task), tmp_path / "work", say=lambda *_: None))
+    (tmp_path / "work/base").mkdir()
+    lines = ["mode,epoch,iteration,lr,loss,loss_bbox,time", "train,0.5,1,0.01,9,4,0.25", "train,1,2,0.01,8,3,0.25"]
+    (tmp_path / "work/base" / TRAINING_CSV).write_text("\n".join(lines) + "\n")
+    record = dict(name="base", state="done", seconds=200.0, peak_mib=2048.0, attempts=2, command=["x", "--seed", "7"])
+    write_json(record, tmp_path / "work/steps/base.json")
+    write_json(dict(name="extract_line_a", state="started", seconds=0.0, attempts=1), tmp_path / "work/steps/e.json")
+    text = write_report(tmp_path / "work").read_text()
+    said = capsys.readouterr()
+    assert "holds no summary yet" in said.err and "report: source_training: no training.csv" in said.out
+    assert "line_a → line_b" in text and "seed 7" in text and "3 min 20 s" in text and "2.0 GiB" in text
+    assert "last of 2 attempts" in text and "not finished" in text and 'id="losses-base-figure_1"' in text
+    assert "target train" in text and "Scores" not in text and "Nothing logged yet" in text
+    assert 'href="batches/base/' in text and 'href="data_source_train.jpg"' in text
 
 
 def test_folders_without_a_run_are_refused(tmp_path):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ms2a.datasets.formats.builder import CocoBuilder
-from ms2a.datasets.formats.files import annotation_files, read_lines
+from ms2a.datasets.formats.files import annotation_files, read_lines, with_bar
 from ms2a.errors import UserError
 
 DONT_CARE = "DontCare"
@@ -27,7 +27,7 @@ def read_kitti(source: Path, builder: CocoBuilder) -> None:
     paths = annotation_files(source, ".txt")
     if not paths:
         raise UserError(f"no KITTI label file in {source}; expected text files, one for each annotated image")
-    for path in paths:
+    for path in with_bar(paths):
         picture = builder.picture(None, path.stem, path, same_folders=True)
         for number, line in read_lines(path):
             words = line.split()

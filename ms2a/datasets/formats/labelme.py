@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ms2a.artefacts import read_json
 from ms2a.datasets.boxes import Box, box_of_ellipse, box_of_points
 from ms2a.datasets.formats.builder import CocoBuilder, Picture
-from ms2a.datasets.formats.files import annotation_files, whole_number
+from ms2a.datasets.formats.files import annotation_files, whole_number, with_bar
 from ms2a.errors import UserError
 
 ROTATED_KINDS = ("oriented_rectangle", "rotation")
@@ -40,7 +40,7 @@ def read_labelme(source: Path, builder: CocoBuilder) -> None:
     """
     paths = annotation_files(source, ".json")
     number = 0
-    for path in paths:
+    for path in with_bar(paths):
         content = read_json(path, "LabelMe file")
         if not is_labelme(content):
             builder.findings.note("JSON files passed over that are not LabelMe's", path.name)

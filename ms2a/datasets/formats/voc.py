@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ms2a.datasets.boxes import Box
 from ms2a.datasets.findings import Findings
 from ms2a.datasets.formats.builder import CocoBuilder
-from ms2a.datasets.formats.files import annotation_files, read_lines, whole_number
+from ms2a.datasets.formats.files import annotation_files, read_lines, whole_number, with_bar
 from ms2a.datasets.image_folder import IMAGE_SUFFIXES
 from ms2a.errors import UserError
 
@@ -51,7 +51,7 @@ def read_voc(
     without_xml: list[str] = []
     if listed is not None:
         paths, without_xml = _listed(paths, listed)
-    roots = [parse_xml(path, "annotation") for path in paths]
+    roots = [parse_xml(path, "annotation") for path in with_bar(paths)]
     objects = [
         [_object(element, path, builder) for element in root.iter("object")]
         for root, path in zip(roots, paths, strict=True)

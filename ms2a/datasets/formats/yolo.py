@@ -5,7 +5,7 @@ from pathlib import Path
 from ms2a.artefacts import read_yaml
 from ms2a.datasets.boxes import box_of_points
 from ms2a.datasets.formats.builder import CocoBuilder, Picture
-from ms2a.datasets.formats.files import annotation_files, read_lines
+from ms2a.datasets.formats.files import annotation_files, read_lines, with_bar
 from ms2a.datasets.image_folder import IMAGE_SUFFIXES
 from ms2a.errors import UserError
 
@@ -32,7 +32,7 @@ def read_yolo(source: Path, builder: CocoBuilder) -> None:
     names, has_keypoints = _names(source, builder)
     builder.declared = list(names.values())
     labels, found = _Labels(folder, builder), {}
-    for name in builder.pictures.names:
+    for name in with_bar(builder.pictures.names):
         path = labels.of(name)
         picture = builder.picture(name, "", path or folder)
         if path is None:

@@ -79,7 +79,7 @@ def _attention(detector: Detector, config: Config, images: Sequence[Path]) -> tu
         [str(path) for path in images], memory_pipeline(config), domain=detector.default_domain
     )
     pictures, variation = [], []
-    for index in tqdm(range(len(dataset)), desc="attention", unit="picture", leave=False):
+    for index in tqdm(range(len(dataset)), desc="attention", unit="picture", leave=False, delay=2):
         if (result := dataset[index]) is None:
             continue
         image = first_view(result).float()

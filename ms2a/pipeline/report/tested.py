@@ -71,7 +71,7 @@ def score_sets(sets: Sequence[TestSet]) -> list[Tested]:
     """The scores of each set."""
     jobs = [(own, run) for own in sets for run in own.detections]
     scores = {}
-    for own, run in tqdm(jobs, desc="scores", unit="test", leave=False):
+    for own, run in tqdm(jobs, desc="scores", unit="test", leave=False, delay=2):
         scores[own.domain, run] = score(own.truth, own.detections[run])
     return [
         Tested(own.domain, count_objects(own.truth), scores.get((own.domain, BEFORE)), scores[own.domain, AFTER])
@@ -96,7 +96,7 @@ def gallery(sets: Sequence[TestSet], bit_depth: int | None) -> dict[str, Any]:
     files = encode_files([own.folder / image["file_name"] for own, image, _ in chosen], len(chosen), bit_depth)
     pictures, unreadable = [], 0
     for (own, image, boxes), file in zip(
-        chosen, tqdm(files, total=len(chosen), desc="pictures", unit="picture", leave=False), strict=True
+        chosen, tqdm(files, total=len(chosen), desc="pictures", unit="picture", leave=False, delay=2), strict=True
     ):
         if file is None:
             unreadable += 1

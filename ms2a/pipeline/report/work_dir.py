@@ -1,7 +1,7 @@
 """What a report says of the data and the steps of a pipeline's work folder."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,12 @@ def records_of(folder: Path) -> list[dict[str, Any]]:
     summary = folder / "summary.json"
     order = [step["name"] for step in read_json(summary, "summary")["steps"]] if summary.is_file() else list(records)
     return [records[name] for name in [*order, *(name for name in records if name not in order)] if name in records]
+
+
+def seed_of(records: Sequence[dict[str, Any]]) -> int | None:
+    """The seed that the steps were given; None before one has ended."""
+    commands = [record.get("command", ()) for record in records]
+    return next((int(words[words.index("--seed") + 1]) for words in commands if "--seed" in words), None)
 
 
 def data_of(adaptation: Adaptation, notes: list[str]) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """Finds out what a work folder holds and writes its report."""
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from ms2a.engine.training_csv import TRAINING_CSV, read_training
 from ms2a.errors import UserError, warn
 from ms2a.pipeline.report.memory import memory_section
 from ms2a.pipeline.report.tested import AFTER, BEFORE, TestSet, gallery, read_test_sets, score_sets
-from ms2a.pipeline.report.work_dir import batches_of, data_of, records_of
+from ms2a.pipeline.report.work_dir import batches_of, data_of, records_of, seed_of
 from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, Adaptation, adaptation_in
 
 REPORT = "report.html"
@@ -80,7 +81,7 @@ def _of_pipeline(folder: Path, say: Callable[..., None]) -> dict[str, Any]:
         "stages": [_stage(adaptation, stage, losses.get(stage), notes) for stage in STAGES],
         "memory": memory,
         "steps": records,
-        "provenance": _made_by(folder, adaptation),
+        "provenance": _made_by(adaptation, records),
         "notes": notes,
     } | _scores(sets, losses, memory, config.get("bit_depth"))
     for note in notes:
@@ -145,7 +146,7 @@ def _losses(stage: str, rows: list[dict[str, Any]] | None, csv: str) -> dict[str
     return {
         "name": stage.replace("_", " "),
         "plot": losses_plot(trained, f"losses-{stage}"),
-        "epochs": trained[-1]["epoch"],
+        "epochs": math.ceil(trained[-1]["epoch"]),  # the last iterations of an epoch may not be logged
         "seconds": float(np.mean([row["time"] for row in trained if "time" in row])),
         "waited": float(np.mean([row.get("data_time", 0.0) for row in trained])),
         "csv": csv,
@@ -169,10 +170,10 @@ def _memory(adaptation: Adaptation, sets: list[TestSet], notes: list[str]) -> di
         return None
 
 
-def _made_by(folder: Path, adaptation: Adaptation) -> dict[str, Any]:
+def _made_by(adaptation: Adaptation, records: list[dict[str, Any]]) -> dict[str, Any]:
     """As the summary says; of a pipeline that has not ended, what would be written now."""
-    path = folder / "summary.json"
+    path = adaptation.work_dir / "summary.json"
     if path.is_file():
         return read_json(path, "summary")["provenance"]
-    warn(f"{folder} holds no summary yet: the report shows what there is")
-    return provenance(str(adaptation.config_path(TARGET_TRAINING)), adaptation.seed)
+    warn(f"{adaptation.work_dir} holds no summary yet: the report shows what there is")
+    return provenance(str(adaptation.config_path(TARGET_TRAINING)), seed_of(records))
