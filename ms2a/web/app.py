@@ -159,7 +159,7 @@ def _answer(data: bytes, kind: str, status: int = 200) -> Response:
 
 
 def _json(value: Any, status: int = 200) -> Response:
-    return _answer(json.dumps(value).encode(), "application/json", status)
+    return _answer(json.dumps(value, allow_nan=False).encode(), "application/json", status)
 
 
 def _refusal(line: str, status: int) -> Response:

@@ -52,7 +52,8 @@ class Viewer:
 
         Returns:
             ``size``, width and height; ``src``, a preview; ``domain``; ``runs``: for ``before`` and ``after`` the
-            ``seconds`` and the ``boxes``, rows of x1, y1, x2, y2, score and class; and ``reading``, or None.
+            ``seconds``, the ``boxes``, rows of x1, y1, x2, y2, score and class, and how many are ``left_out`` since
+            they are not finite; and ``reading``, or None.
 
         Raises:
             UserError: the domain is unknown.
@@ -112,5 +113,6 @@ def _timed(detector: Detector, domain: str | None, image: np.ndarray) -> dict[st
     rows = [
         [*(round(float(side), 2) for side in box), round(float(score), 4), int(label)]
         for box, score, label in zip(found.boxes_xyxy, found.scores, found.labels, strict=True)
+        if np.isfinite([*box, score]).all()  # JSON has no other numbers; a detector that was trained badly may
     ]
-    return {"seconds": seconds, "boxes": rows}
+    return {"seconds": seconds, "boxes": rows, "left_out": len(found) - len(rows)}

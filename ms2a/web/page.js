@@ -57,18 +57,22 @@
     const turn = ++state.turn;
     say("Looking …");
     byId("result").classList.add("waiting");
+    const { error, ...result } = await ask(blob);
+    if (turn !== state.turn) return; // somebody has asked for something else meanwhile
+    byId("result").classList.remove("waiting");
+    say(error || "", Boolean(error));
+    if (error) return;
+    state.result = result;
+    show();
+  }
+
+  async function ask(blob) {
+    const address = domain.value ? `/detect?domain=${encodeURIComponent(domain.value)}` : "/detect";
+    const headers = { "Content-Type": "application/octet-stream" };
     try {
-      const address = domain.value ? `/detect?domain=${encodeURIComponent(domain.value)}` : "/detect";
-      const headers = { "Content-Type": "application/octet-stream" };
-      const answer = await fetch(address, { method: "POST", headers, body: blob });
-      const result = await answer.json();
-      if (turn !== state.turn) return; // somebody has asked for something else meanwhile
-      if (!answer.ok) say(result.error, true);
-      else { state.result = result; say(""); show(); }
-    } catch (error) {
-      if (turn === state.turn) say("The page's server does not answer; is it still running?", true);
-    } finally {
-      if (turn === state.turn) byId("result").classList.remove("waiting");
+      return await (await fetch(address, { method: "POST", headers, body: blob })).json();
+    } catch {
+      return { error: "The page's server does not answer; is it still running?" };
     }
   }
 
@@ -78,7 +82,8 @@
     const words = { before: "before: base detector", after: facts.before ? "after: adapted detector" : "detections" };
     const shown = run.boxes.filter((row) => row[4] >= Number(slider.value));
     caption.append(make("b", words[name]));
-    caption.append(make("span", `${shown.length} boxes, ${Math.round(1000 * run.seconds)} ms`));
+    const without = run.left_out ? `, ${run.left_out} without end left out` : "";
+    caption.append(make("span", `${shown.length} boxes${without}, ${Math.round(1000 * run.seconds)} ms`));
     frame.className = "frame";
     frame.style.aspectRatio = `${width} / ${height}`;
     image.src = state.result.src;

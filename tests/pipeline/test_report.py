@@ -75,6 +75,21 @@ def test_pictures_that_are_gone_are_counted(tested, tmp_path):
     assert "2 pictures could not be read" in text and len(embedded(text, "gallery")["pictures"]) == 6
 
 
+def test_detections_that_are_not_finite_are_counted_and_left_out(tested, capsys):
+    path = tested / "detections.json"
+    whole = path.read_text()
+    items = json.loads(whole)
+    items[0]["bbox"][2], items[1]["score"] = float("inf"), float("nan")
+    path.write_text(json.dumps(items))
+    try:
+        gallery = embedded(write_report(tested).read_text(), "gallery")
+    finally:
+        path.write_text(whole)
+    assert f"2 of {len(items)} detections" in capsys.readouterr().err
+    rows = [row for picture in gallery["pictures"] for row in picture["runs"]["after"]]
+    assert len(rows) == len([item for item in items[2:] if item["score"] >= 0.05 and item["bbox"][2] != float("inf")])
+
+
 def test_a_training_has_a_report(tmp_path):
     lines = ["mode,epoch,iteration,lr,loss,loss_bbox,time"]
     lines += [f"train,{number / 10},{number},0.01,{9 - number / 10},{4 - number / 10},0.25" for number in range(1, 31)]

@@ -26,8 +26,7 @@ def folder(tmp_path_factory):
         config = make_config(folder / "configs" / f"{name}.py", data, CLASSES, memory)
         (folder / stage).mkdir()
         checkpoint = make_checkpoint(folder / stage / "latest.pth", config, CLASSES, seed=len(stage))
-        if memory:
-            calibrate(checkpoint, config)
+        calibrate(checkpoint, config)
     return folder
 
 

@@ -88,6 +88,18 @@ def test_domains_and_no_memory_give_different_answers(server, own, detector_file
     assert np.array_equal(boxes(again), found["night"])
 
 
+def test_boxes_that_are_not_finite_are_counted_and_left_out(serve, detector_files, monkeypatch):
+    detector = Detector(*detector_files, device="cpu")
+
+    def broken(*_, **__):
+        boxes = [np.array([[1, 2, 3, 4, 0.9], [0, 0, np.inf, 4, 0.8], [0, 0, np.nan, 4, 0.7]]), np.zeros((0, 5))]
+        return [boxes]
+
+    monkeypatch.setattr(detector, "detect_prepared", broken)
+    run = serve(Page(Viewer(lambda: detector))).json("/detect", png(PICTURES[0]))[1]["runs"]["after"]
+    assert run["boxes"] == [[1, 2, 3, 4, 0.9, 0]] and run["left_out"] == 2
+
+
 def test_attention_rows_are_shares(detect):
     reading = detect(png(PICTURES[2]))[1]["reading"]
     assert reading["asks"] == "feature" and len(reading["weights"]) == 3

@@ -49,6 +49,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "allow_nan": False}  # scripts read no NaN
     environment.filters |= {"score": _score, "signed": _signed, "duration": duration, "memory": _memory}
     return environment
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmcv import Config
 from tqdm import tqdm
 
@@ -16,6 +17,7 @@ from ms2a.artefacts import read_json
 from ms2a.datasets.annotations import order_categories, read_coco
 from ms2a.datasets.check.sets import Options, check_set
 from ms2a.defaults import SCORE_THR
+from ms2a.errors import warn
 from ms2a.pipeline.stages import annotated_sets, set_paths
 
 BEFORE, AFTER = "before", "after"
@@ -52,7 +54,7 @@ def read_test_sets(config: Config, files: Mapping[str, Path]) -> list[TestSet]:
     Raises:
         UserError: annotations or detections cannot be read.
     """
-    results = {run: read_json(path, "detections") for run, path in files.items()}
+    results = {run: _finite(read_json(path, "detections"), path) for run, path in files.items()}
     sets = []
     for item in annotated_sets(config.data.test):
         paths = set_paths(item)
@@ -65,6 +67,14 @@ def read_test_sets(config: Config, files: Mapping[str, Path]) -> list[TestSet]:
         found = {run: [one for one in own if one.get("domain", "") == domain] for run, own in results.items()}
         sets.append(TestSet(domain, truth, paths.folder, found))
     return sets
+
+
+def _finite(detections: Sequence[Mapping[str, Any]], path: Path) -> list[Mapping[str, Any]]:
+    """Without boxes that overlap nothing: a detector that was trained badly may give some that are not finite."""
+    kept = [item for item in detections if np.isfinite([*item["bbox"], item["score"]]).all()]
+    if len(kept) < len(detections):
+        warn(f"{len(detections) - len(kept)} of {len(detections)} detections in {path} are not finite and left out")
+    return kept
 
 
 def score_sets(sets: Sequence[TestSet]) -> list[Tested]:
