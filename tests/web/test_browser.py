@@ -84,14 +84,11 @@ def one(browser, selector):
 
 def boxes(browser):
     """Of the two panels, corners and sizes of the boxes."""
-    panels = browser.find_elements("css selector", "#panels .frame")
-    return [
-        [
-            [rect.get_attribute(key) for key in ("x", "y", "width", "height")]
-            for rect in own.find_elements("css selector", "rect")
-        ]
-        for own in panels
-    ]
+    return browser.execute_script("""
+        const numbers = (rect) => ["x", "y", "width", "height"].map((key) => rect.getAttribute(key));
+        const panels = [...document.querySelectorAll("#panels .frame")];
+        return panels.map((frame) => [...frame.querySelectorAll("rect")].map(numbers));
+    """)
 
 
 def requests_of(browser):
@@ -159,7 +156,7 @@ def test_a_picture_is_dropped_and_looked_at(browser, address, folder):
     until(lambda: "this is no picture" in one(browser, "#status").text)
     severe = [entry for entry in browser.get_log("browser") if "415" not in entry["message"]]
     assert severe == []
-    assert browser.execute_script("return document.documentElement.scrollWidth") == browser.width
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= browser.width
     asked = [url for url in requests_of(browser) if not url.startswith(("data:", "blob:"))]
     assert asked and all(url.startswith(address) for url in asked)
     assert not browser.find_elements("css selector", "#title b, figcaption b b")
@@ -194,5 +191,5 @@ def test_a_report_opens_from_disk(browser, folder, tmp_path):
         names[order] = [objects - found + wrong for found, objects, wrong in numbers]
     assert names["errors"] == sorted(names["errors"], reverse=True) and names["fewest"] == sorted(names["errors"])
     assert browser.get_log("browser") == []
-    assert browser.execute_script("return document.documentElement.scrollWidth") == browser.width
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= browser.width
     assert all(url.startswith(("file:", "data:")) for url in requests_of(browser))
