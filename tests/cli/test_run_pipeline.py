@@ -39,6 +39,7 @@ def check_report(work_dir, summary):
     weights = np.frombuffer(base64.b64decode(memory["pictures"][0]["weights"][0]), "<u2").reshape(100, 100)
     assert np.ptp(weights) > 0 and "Colours of the memory" in text and "3 of the 3 colour clusters" in text
     assert all((work_dir / name).is_file() for name in re.findall(r'href="(data_[^"]*)"', text))
+    assert summary["checkpoint_choice"] in text and f'<td class="name">{summary["detector"]}</td>' in text
     assert "left out" not in text and "total" in text.split('id="times"')[1]
 
 

@@ -82,6 +82,7 @@ def _of_pipeline(folder: Path, say: Callable[..., None]) -> dict[str, Any]:
         "memory": memory,
         "steps": records,
         "provenance": _made_by(adaptation, records),
+        "facts": _facts(adaptation),
         "notes": notes,
     } | _scores(sets, losses, memory, config.get("bit_depth"))
     for note in notes:
@@ -168,6 +169,15 @@ def _memory(adaptation: Adaptation, sets: list[TestSet], notes: list[str]) -> di
     except UserError as error:
         notes.append(f"the memory is not shown: {error}")
         return None
+
+
+def _facts(adaptation: Adaptation) -> dict[str, str]:
+    """What the summary says of the detector and of how its checkpoint was chosen."""
+    path = adaptation.work_dir / "summary.json"
+    summary = read_json(path, "summary") if path.is_file() else {}
+    return {
+        key.replace("_", " "): summary[key] for key in ("detector", "weights", "checkpoint_choice") if summary.get(key)
+    }
 
 
 def _made_by(adaptation: Adaptation, records: list[dict[str, Any]]) -> dict[str, Any]:
