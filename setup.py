@@ -52,7 +52,11 @@ setup(
     packages=[*find_packages(include=["ms2a", "ms2a.*"]), "ms2a.configs"],
     # The recipes travel as data files: they are read by path, see ms2a.config.CONFIGS.
     package_dir={"ms2a.configs": "configs"},
-    package_data={"ms2a.configs": ["**/*.py", "**/*.yaml"], "ms2a.analysis.report": WEB_FILES, "ms2a.web": WEB_FILES},
+    package_data={
+        "ms2a.configs": ["**/*.py", "**/*.yaml", "weights/*.pth"],
+        "ms2a.analysis.report": WEB_FILES,
+        "ms2a.web": WEB_FILES,
+    },
     entry_points={"console_scripts": ["ms2a = ms2a.cli:main"]},
     install_requires=with_the_opencv_that_is_there(requirements("runtime")),
     extras_require=extras,

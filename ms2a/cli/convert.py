@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from ms2a.cli import cityscapes, kitti, release, sim10k, to_coco, voc_to_coco, yolox
+from ms2a.cli import cityscapes, kitti, release, sim10k, slim, to_coco, voc_to_coco, yolox
 from ms2a.cli.command import add_debug, run_command
 
 CONVERSIONS = {
@@ -14,6 +14,7 @@ CONVERSIONS = {
     "sim10k": sim10k,
     "release": release,
     "yolox": yolox,
+    "slim": slim,
 }
 
 
