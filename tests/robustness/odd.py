@@ -47,10 +47,14 @@ def odd_values() -> st.SearchStrategy:
 def mutated(draw: st.DrawFn, value: Any, most: int = 3, values: st.SearchStrategy | None = None) -> Any:
     """A copy of nested lists and dictionaries of which some entries are replaced, removed, repeated or new."""
     value = copy.deepcopy(value)
+
+    def new() -> Any:
+        return copy.deepcopy(draw(values or odd_values()))  # what is drawn again must not be what was changed here
+
     for _ in range(draw(st.integers(1, most))):
         places = list(_places(value))
         if not places:
-            return draw(values or odd_values())
+            return new()
         container, key = draw(st.sampled_from(places))
         how = draw(st.sampled_from(["replace", "replace", "replace", "remove", "repeat", "add"]))
         if how == "remove":
@@ -58,9 +62,9 @@ def mutated(draw: st.DrawFn, value: Any, most: int = 3, values: st.SearchStrateg
         elif how == "repeat" and isinstance(container, list):
             container.insert(key, copy.deepcopy(container[key]))
         elif how == "add" and isinstance(container, dict):
-            container[draw(st.sampled_from(TEXTS))] = draw(values or odd_values())
+            container[draw(st.sampled_from(TEXTS))] = new()
         else:
-            container[key] = draw(values or odd_values())
+            container[key] = new()
     return value
 
 
