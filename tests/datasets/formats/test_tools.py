@@ -32,14 +32,14 @@ ALL_OF_ITS_OWN = {"datumaro": ["datumaro==1.13.12"]}  # other versions of numpy,
 @pytest.fixture(scope="module")
 def run_writer(tmp_path_factory):
     """Runs a tool's writer on a folder, with the tool's packages."""
-    installed = {}
+    installed, with_network = {}, dict(os.environ)  # tests themselves have none, see conftest.py
 
     def run(tool, root):
         if tool not in installed:
             installed[tool] = tmp_path_factory.mktemp(tool)
             pip = [sys.executable, "-m", "pip", "install", "-q", "--target", installed[tool]]
             alone = ["--no-deps"] if tool in PACKAGES else []
-            subprocess.run([*pip, *alone, *(PACKAGES | ALL_OF_ITS_OWN)[tool]], check=True)
+            subprocess.run([*pip, *alone, *(PACKAGES | ALL_OF_ITS_OWN)[tool]], check=True, env=with_network)
         environment = os.environ | {"PYTHONPATH": str(installed[tool]), "QT_QPA_PLATFORM": "offscreen"}
         subprocess.run([sys.executable, WRITERS / f"{tool}_writer.py", root], check=True, env=environment)
 
