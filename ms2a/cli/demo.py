@@ -8,7 +8,9 @@ from ms2a.cli import pipeline
 from ms2a.cli.command import add_cfg_options, add_device, run_command
 from ms2a.errors import seed
 
-DEMO = "yolox/yolox_fs_n_128x320_indus_synth_t1_10_pretrain_mom_ft.py"
+DEMO = "yolox/yolox_fs_n_128x320_indus_synth_demo_pretrain_mom_ft.py"
+# A detector of the bright conveyor, trained on its generated images alone, see docs/quickstart.md.
+WEIGHTS = "weights/indus_synth_source_small.pth"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +27,8 @@ def run(args: argparse.Namespace) -> None:
     """Runs the pipeline on the demo's config."""
     from ms2a.config import CONFIGS
 
-    pipeline.run(argparse.Namespace(config_or_task=CONFIGS / DEMO, detector=None, weights=None, **vars(args)))
+    start = dict(detector=None, weights=str(CONFIGS / WEIGHTS))
+    pipeline.run(argparse.Namespace(config_or_task=CONFIGS / DEMO, **start, **vars(args)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

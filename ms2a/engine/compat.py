@@ -19,13 +19,14 @@ from typing import Any
 import mmcv
 import mmcv.parallel._functions
 import mmdet.apis.train
+import mmdet.datasets.pipelines.transforms
 import mmdet.models.detectors.yolox
 import mmdet.utils.util_distribution
 import torch
 from mmcv import Config
 from mmcv.parallel import MMDataParallel, MMDistributedDataParallel
 from mmcv.parallel.scatter_gather import scatter_kwargs
-from mmcv.runner import BaseRunner, epoch_based_runner, get_dist_info, iter_based_runner
+from mmcv.runner import BaseRunner, LrUpdaterHook, epoch_based_runner, get_dist_info, iter_based_runner
 from mmcv.runner import checkpoint as mmcv_checkpoint
 from mmcv.runner.optimizer import default_constructor
 from mmdet.core.hook.yolox_lrupdater_hook import YOLOXLrUpdaterHook
@@ -57,11 +58,12 @@ def apply() -> None:
     write_checkpoints_whole()
     never_run_the_config_of_a_checkpoint()
     anneal_yolox_lr_over_no_epochs()
+    take_no_epochs_to_warm_up_for_no_warm_up()
     pause_between_epochs_only_when_distributed()
     fill_references_of_configs_from_files()
     file_names_in_configs_are_no_code()
     collect_images_without_a_domain()
-    build_detectors_without_a_word()
+    build_without_a_word()
     mmcv._repaired_by_ms2a = True
 
 
@@ -227,6 +229,17 @@ def anneal_yolox_lr_over_no_epochs() -> None:
     YOLOXLrUpdaterHook.get_lr = get_lr
 
 
+def take_no_epochs_to_warm_up_for_no_warm_up() -> None:
+    """Mmcv's lr hooks refuse ``warmup_iters=0`` beside a kind of it, which a recipe's ``warmup_epochs=0`` gives."""
+    original = LrUpdaterHook.__init__
+
+    @functools.wraps(original)
+    def init(self: LrUpdaterHook, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **(kwargs | {"warmup": None} if kwargs.get("warmup_iters") == 0 else kwargs))
+
+    LrUpdaterHook.__init__ = init
+
+
 def pause_between_epochs_only_when_distributed() -> None:
     """Mmcv's runner sleeps two seconds an epoch against a deadlock between processes, also where there is one only."""
 
@@ -290,6 +303,7 @@ def collect_images_without_a_domain() -> None:
     Collect.__call__ = collect
 
 
-def build_detectors_without_a_word() -> None:
-    """Mmdet's YOLOX tells its size at every building by a logger that writes to the terminal, unless it is square."""
-    mmdet.models.detectors.yolox.log_img_scale = lambda *_, **__: False
+def build_without_a_word() -> None:
+    """Mmdet's YOLOX, Mosaic and MixUp tell a size that is not square by a logger that writes to the terminal."""
+    for module in (mmdet.models.detectors.yolox, mmdet.datasets.pipelines.transforms):
+        module.log_img_scale = lambda *_, **__: False

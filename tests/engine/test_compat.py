@@ -13,7 +13,9 @@ import torch.distributed as dist
 from mmcv.parallel import DataContainer, MMDataParallel, MMDistributedDataParallel, is_module_wrapper
 from mmcv.runner import EpochBasedRunner, epoch_based_runner, save_checkpoint
 from mmcv.runner.optimizer import default_constructor
+from mmcv.utils import build_from_cfg
 from mmdet.core.hook.yolox_lrupdater_hook import YOLOXLrUpdaterHook
+from mmdet.datasets import PIPELINES
 from torch import nn
 
 import ms2a.plugin  # noqa: F401  applies the repairs
@@ -199,6 +201,13 @@ def test_yolox_lr_is_mmdets_where_there_is_something_to_anneal():
     assert hook.get_lr(runner_at(19, max_epochs=5), 0.1) == pytest.approx((0.1 + 0.005) / 2)
 
 
+def test_no_epochs_to_warm_up_are_no_warm_up():
+    """mmcv asks for a positive number of them, so that ``warmup_epochs=0`` could not be said."""
+    schedule = dict(warmup="exp", warmup_by_epoch=True, by_epoch=False, num_last_epochs=1, min_lr_ratio=0.05)
+    assert YOLOXLrUpdaterHook(warmup_iters=0, **schedule).warmup is None
+    assert YOLOXLrUpdaterHook(warmup_iters=1, **schedule).warmup == "exp"
+
+
 def test_no_pause_between_epochs_of_one_process(monkeypatch):
     slept = []
     monkeypatch.setattr(time, "sleep", slept.append)
@@ -209,6 +218,8 @@ def test_no_pause_between_epochs_of_one_process(monkeypatch):
     assert slept == [2]
 
 
-def test_building_a_detector_says_nothing(capfd, caplog):
+def test_building_a_detector_and_its_mixing_says_nothing(capfd, caplog):
     random_detector(PLAIN, size_hw=(64, 96))
+    build_from_cfg(dict(type="Mosaic", img_scale=(64, 96)), PIPELINES)
+    build_from_cfg(dict(type="MixUp", img_scale=(64, 96)), PIPELINES)
     assert not caplog.records and capfd.readouterr() == ("", "")
