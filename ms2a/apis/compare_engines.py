@@ -21,6 +21,7 @@ from ms2a.apis.test import TestRun, evaluate
 from ms2a.datasets.image_folder import find_images
 from ms2a.errors import UserError, warn
 from ms2a.runtime import read_about
+from ms2a.runtime.engines import openvino_has_bfloat16
 
 # What a form may lose of the mAP, in percent points, on any domain of the test set.
 MAX_LOSS = 0.5
@@ -131,7 +132,7 @@ def forms(
         file = folder / f"{engine}.onnx"
         export_onnx(cfg, checkpoint, file, all_domains=has_memory, runtime=engine)
         yield Form(engine, FLOAT32, (str(file),))
-        if engine == "openvino" and _has_bfloat16():
+        if engine == "openvino" and openvino_has_bfloat16():
             yield Form(engine, "bfloat16", (str(file),))
     steps = read_about(file)["preprocessing"] if engines else None
     if steps and not steps["divisor"]:
@@ -145,12 +146,6 @@ def forms(
         quantise(raw, pictures, file)
         for engine in engines:
             yield Form(engine, "int8", (str(file),), read_about(file)["domain"])
-
-
-def _has_bfloat16() -> bool:
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _detections(worker: Worker, paths: Sequence[tuple[str, str]], cfg: Config) -> Iterator[list]:

@@ -1,5 +1,6 @@
 """The runtimes that run a file: OpenVINO, ONNX Runtime, OpenCV."""
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -82,9 +83,24 @@ def _open_onnxruntime(path: str, threads: int, gpu: bool) -> Run:
     return lambda inputs: session.run(None, inputs)
 
 
+@functools.cache
+def _openvino_core() -> Any:
+    """OpenVINO's core, one a process.
+
+    The CPU plugin (seen in 2026.4.1) gives the thread a signal stack. When several cores end, the thread may be left
+    with one that exists no more, and the process dies at the next signal without a word.
+    """
+    return import_module("openvino").Core()
+
+
+def openvino_has_bfloat16() -> bool:
+    """Whether OpenVINO computes in bfloat16 on this processor."""
+    return "BF16" in _openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def _open_openvino(path: str, threads: int, precision: str) -> Run:
-    core = import_module("openvino").Core()
-    if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    core = _openvino_core()
+    if precision == "bfloat16" and not openvino_has_bfloat16():
         raise ExportError("this processor has no bfloat16; take float32")
     # Without a hint OpenVINO takes bfloat16 where the processor has it, and says nothing.
     options = dict(INFERENCE_PRECISION_HINT="bf16" if precision == "bfloat16" else "f32")

@@ -93,6 +93,33 @@ def test_several_threads_may_call_one_detector(folder, engine):
         assert np.array_equal(ours.boxes_xyxy, theirs.boxes_xyxy)
 
 
+SIGNAL_STACK = """
+import ctypes, sys
+from ms2a.runtime import ExportedDetector
+
+class Stack(ctypes.Structure):
+    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+first, second = (ExportedDetector(sys.argv[1], "openvino") for _ in range(2))
+for detector in (first, second):
+    detector(sys.argv[2])
+del first, detector
+del second
+stack = Stack()
+ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack))
+areas = [line.split()[0].split("-") for line in open("/proc/self/maps")]
+assert not stack.start or any(int(low, 16) <= stack.start < int(high, 16) for low, high in areas), stack.start
+"""
+
+
+@pytest.mark.skipif(not find_spec("openvino") or sys.platform != "linux", reason="of OpenVINO on Linux")
+def test_detectors_that_end_in_openvino_leave_a_stack_for_signals(folder):
+    """The process died at its next signal: OpenVINO's cores, one a detector, took each other's signal stack away."""
+    command = [sys.executable, "-c", SIGNAL_STACK, str(folder / "all.onnx"), str(pictures(folder)[0])]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 BLOCKED = """
 import runpy, sys
 for name in ("torch", "torchvision", "mmcv", "mmdet", "faiss", "tqdm", "PIL", "pydantic", "matplotlib"):
