@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from mmcv import Config
 
+from ms2a.artefacts import write_json
 from ms2a.benchmark.plan import Run, prepare_run, rounds_of
-from ms2a.benchmark.run import _check_annotations, _keep, _stoppable_pool, read_results, run_benchmark
+from ms2a.benchmark.run import _check_annotations, _keep, _line, _stoppable_pool, read_results, run_benchmark
 from ms2a.errors import UserError
 from ms2a.pipeline.runner import Runner
 from tests.tiny import ROOT, make_task, result_line
@@ -34,6 +35,14 @@ def test_task_shots_and_seed_reach_the_methods_config(tmp_path):
     }
     written = Config.fromfile(item.folder / "config.py")
     assert written.data.train == item.config.data.train
+
+
+def test_a_line_has_the_scores_of_target_and_source_in_percent(tmp_path):
+    item = prepare(tmp_path)
+    scores = {"indus_synth_t1_bbox_mAP_50": 0.625, "indus_synth_s_bbox_mAP_50": 0.75, "indus_synth_t1_bbox_mAP": 0.25}
+    write_json(dict(metrics=scores), item.folder / "results" / "metrics.json")
+    line = _line(item, [dict(seconds=1.0, peak_mib=10)] * (len(item.shared) + 2))
+    assert line["metrics"] == {"target mAP_50": 62.5, "source mAP_50": 75.0, "target mAP": 25.0}
 
 
 def test_methods_keep_what_they_change_on_every_task(tmp_path):

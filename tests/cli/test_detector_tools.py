@@ -201,8 +201,11 @@ def test_inference_on_folders_skips_what_it_cannot_read(config, checkpoint, tmp_
     coco = COCO(str(tmp_path / "out/detections.json"))
     assert {image["domain"] for image in coco.imgs.values()} == {"day"}
     assert (tmp_path / "out/deep/001.png").exists() and (tmp_path / "out/001.png").exists()
+    assert f"skipped: {len(coco.anns)} detections of score 0 and better" in captured.out and len(coco.anns) > 0
     with pytest.raises(UserError, match=r"broken\.JPG is missing or unreadable"):
         run_inference([*command, "--strict"])
+    run_inference([*command, "--score-thr", 1])
+    assert ": 0 detections of score 1 and better" in capsys.readouterr().out
 
 
 def odd_pictures(folder):

@@ -81,6 +81,9 @@ def test_steps_are_the_documented_commands(task, load, tmp_path):
         import_module(f"ms2a.cli.{command[2]}").add_arguments(parser)
         assert parser.parse_args(command[3:]).device == "cpu", name
     assert all(command[-2:] == ["--device", "cpu"] for command in steps.values())
+    base_detector, adapted = (load_config(steps[f"test_{name}"][3]) for name in ("source_only", TARGET_TRAINING))
+    assert [part.domain for part in base_detector.data.test.datasets] == ["line_b", "line_a"]
+    assert "adapter" in adapted.model and "adapter" not in base_detector.model
 
 
 def test_colours_are_made_where_training_wants_them(task, load, tmp_path):
