@@ -11,9 +11,9 @@ _base_ = [
 ]
 
 lr = 1e-4
-max_epochs = 2
+max_epochs = 1
 num_last_epochs = 0
-warmup_epochs = 1
+warmup_epochs = 0
 batch_size = 8
 workers_per_gpu = 2
 eval_interval = 1

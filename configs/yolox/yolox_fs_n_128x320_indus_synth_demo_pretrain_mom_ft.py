@@ -11,8 +11,8 @@ _base_ = [
 ]
 
 lr = 5e-4
-max_epochs = 24
-num_last_epochs = 6
+max_epochs = 6
+num_last_epochs = 2
 warmup_epochs = 1
 batch_size = 8
 workers_per_gpu = 2

@@ -27,7 +27,7 @@ def comparison_sheet(
     after: str | Path,
     out_file: str | Path,
     num_images: int = 6,
-    score_thr: float = 0.3,
+    score_thr: float = 0.5,
     width: int = 480,
     bit_depth: int | None = None,
 ) -> None:
@@ -56,7 +56,7 @@ def comparison_sheet(
         columns.insert(-1, _by_image(results, label_of))
 
     chosen = np.linspace(0, len(coco["images"]) - 1, min(num_images, len(coco["images"]))).round().astype(int)
-    rows = [_captions(width)]
+    rows = [_captions(width, score_thr)]
     for index in chosen:
         info = coco["images"][index]
         try:
@@ -85,9 +85,10 @@ def _by_image(results: Sequence[Mapping], label_of: Mapping[int, int]) -> Mappin
     return defaultdict(lambda: empty, arrays)
 
 
-def _captions(width: int) -> np.ndarray:
+def _captions(width: int, score_thr: float) -> np.ndarray:
     captions = []
-    for text in COLUMNS:
+    *found, truth = COLUMNS
+    for text in (*(f"{column}, score >= {score_thr:g}" for column in found), truth):
         caption = np.full((CAPTION_HEIGHT, width, 3), BACKGROUND, np.uint8)
         cv2.putText(caption, text, (4, CAPTION_HEIGHT - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 1, cv2.LINE_AA)
         captions.append(caption)

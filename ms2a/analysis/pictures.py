@@ -75,8 +75,10 @@ def write_picture(image: np.ndarray, path: str | os.PathLike, jpeg_quality: int 
         OSError: the disk does not.
     """
     for file in (Path(path), Path(f"{path}{FALLBACK}")):
+        # OpenCV 5 complains of a setting of another format.
+        quality = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if file.suffix.lower() in (".jpg", ".jpeg") else []
         try:
-            done, content = cv2.imencode(file.suffix, image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+            done, content = cv2.imencode(file.suffix, image, quality)
         except cv2.error:
             continue
         if done:

@@ -54,3 +54,9 @@ def test_a_format_that_holds_no_such_picture_gives_way_to_png(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["a.webp.png"]
     with pytest.raises(UserError, match="no format holds a picture of 0 x 2"):
         write_picture(wide[:, :0], tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".bmp", ".webp"])
+def test_writing_a_picture_is_quiet(tmp_path, ending, capfd):
+    path = write_picture(np.full((20, 30, 3), 90, np.uint8), tmp_path / f"a{ending}", jpeg_quality=40)
+    assert cv2.imread(str(path)).shape == (20, 30, 3) and capfd.readouterr() == ("", "")
