@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.compare import parse_args, report, time_in_turn
 from benchmarks.detectors import MS2A, PLAIN, random_detector
-from ms2a.engine import MemoryEMAHook
 from ms2a.engine.fast_inference import speed_up
+from ms2a.engine.hooks import MemoryEMAHook
 
 BOXES_PER_IMAGE = 8
 # Name, width and depth of the detector, height and width of the images, images at once, how often a round repeats it.

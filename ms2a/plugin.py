@@ -7,4 +7,5 @@ from ms2a.engine import compat
 
 compat.apply()
 
-from ms2a import datasets, engine, models  # noqa: E402, F401
+from ms2a import datasets, models  # noqa: E402, F401
+from ms2a.engine import console, divergence, hooks, optimizer, training_csv  # noqa: E402, F401

@@ -10,7 +10,7 @@ from mmcv.utils import build_from_cfg
 from mmdet.core.hook import ExpMomentumEMAHook
 from torch import nn
 
-from ms2a.engine import (
+from ms2a.engine.hooks import (
     EpochSeedHook,
     FrozenBatchNormHook,
     MemoryEMAHook,

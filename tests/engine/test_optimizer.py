@@ -3,7 +3,7 @@ import torch
 from mmcv.runner import build_optimizer
 from torch import nn
 
-from ms2a.engine import PlainNormConstructor
+from ms2a.engine.optimizer import PlainNormConstructor
 
 
 class Tiny(nn.Module):
