@@ -53,6 +53,8 @@ class TestRun:
             original image and a score in 0–1.
         cfg: the config as it was used.
         checkpoint: the checkpoint's path.
+        engine: what ran the detector: ``"torch"``, ``"onnxruntime"``, ``"openvino"`` or ``"opencv"``.
+        precision: ``"float32"`` or ``"bfloat16"``.
     """
 
     __test__ = False  # not a test case, whatever its name says to pytest
@@ -61,6 +63,8 @@ class TestRun:
     detections: list[Sequence[np.ndarray]]
     cfg: Config
     checkpoint: str
+    engine: str = "torch"
+    precision: str = "float32"
 
     def images(self) -> Iterator[tuple[str, Path, str, int, Sequence[int], Sequence[np.ndarray]]]:
         """Yields for each image its domain, path, name in the annotations, image id, category ids and detections."""
@@ -125,9 +129,10 @@ def test(
     # An ONNX file runs on the CPU unless a GPU is asked for: the usual package has none.
     model = open_detector(cfg, checkpoint, device if is_onnx(checkpoint) else torch_device, engine, precision)
     exported = isinstance(model, OnnxDetector)
+    engine = model.exported.engine if exported else "torch"
     if exported and (launcher != "none" or has_views(cfg.data.test)):
         raise UserError("an ONNX file is tested in one process and one view: leave out `launcher` and `tta`")
-    logger.info("engine: %s, %s", model.exported.engine if exported else "torch", precision)
+    logger.info("engine: %s, %s", engine, precision)
     if list(model.CLASSES) != list(dataset.CLASSES):
         raise UserError(class_mismatch(f"checkpoint {checkpoint}", model.CLASSES, dataset.CLASSES))
     if cfg.get("fp16") and torch_device.type == "cuda" and not exported:
@@ -148,7 +153,7 @@ def test(
     for part in _parts(dataset):
         of_part = [next(found) for _ in range(len(part))]
         kept += part.without_skipped(of_part) if hasattr(part, "skipped") else of_part
-    return TestRun(dataset, kept, cfg, str(checkpoint))
+    return TestRun(dataset, kept, cfg, str(checkpoint), engine, precision)
 
 
 test.__test__ = False
@@ -183,8 +188,8 @@ def evaluate(run: TestRun, metrics: Sequence[str] = ("bbox",)) -> dict[str, floa
 def write_metrics(run: TestRun, metrics: dict[str, float], path: str | os.PathLike) -> None:
     """Writes scores with what they were measured on."""
     config = str(run.cfg.filename)
-    record = dict(config=config, checkpoint=run.checkpoint, metrics=metrics, provenance=provenance(config))
-    write_json(record, path)
+    ran = dict(config=config, checkpoint=run.checkpoint, engine=run.engine, precision=run.precision)
+    write_json(ran | dict(metrics=metrics, provenance=provenance(config)), path)
 
 
 def write_run(run: TestRun, folder: str | os.PathLike) -> None:

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ms2a.cli.command import add_cfg_options, add_device, run_command
+from ms2a.cli.command import add_cfg_options, add_device, add_engine, run_command
 from ms2a.errors import UserError
 
 PORT = 7860
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=PORT, help="0 for a free one; default %(default)s")
     parser.add_argument("--share", choices=["no"], default="no", help="the page is never opened to other machines")
     add_device(parser)
+    add_engine(parser)
     add_cfg_options(parser)
 
 
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> None:
             raise
         raise UserError(f"the page needs {error.name}, which is not installed; run: pip install 'ms2a[demo]'") from None
     cfg = load_config(config, args.cfg_options)
-    serve(make_page(cfg, checkpoint, args.base, args.examples or (), args.device), args.port)
+    page = make_page(cfg, checkpoint, args.base, args.examples or (), args.device, args.engine, args.precision)
+    serve(page, args.port)
 
 
 def _detector_of(config: str, checkpoint: str | None) -> tuple[Path, Path]:

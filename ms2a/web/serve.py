@@ -26,6 +26,8 @@ def make_page(
     base: tuple[str | Path, str | Path] | None = None,
     examples: Sequence[str | Path] = (),
     device: str | None = None,
+    engine: str = "auto",
+    precision: str = "float32",
 ) -> Page:
     """The page of a detector.
 
@@ -36,13 +38,16 @@ def make_page(
             pipeline's work folder, if there are some.
         examples: folders or pictures; default: some of the config's test set, the target's.
         device: see :class:`ms2a.apis.detector.Detector`.
+        engine: what runs both detectors, likewise. Only torch shows what is read of the memory.
+        precision: likewise.
 
     Raises:
         UserError: what a detector refuses, detectors of different classes, or examples that are no pictures.
     """
     found = base or _base_beside(Path(checkpoint))
-    before = Detector(*found, device=device) if found else None
-    viewer = Viewer(partial(Detector, cfg, checkpoint, device), before)
+    runs_in = dict(device=device, engine=engine, precision=precision)
+    before = Detector(*found, **runs_in) if found else None
+    viewer = Viewer(partial(Detector, cfg, checkpoint, **runs_in), before)
     if before and before.classes != viewer.detector.classes:
         raise UserError(
             f"`base` has the classes {list(before.classes)}, the detector {list(viewer.detector.classes)}; "
@@ -50,9 +55,10 @@ def make_page(
         )
     bit_depth = cfg.get("bit_depth")
     readers = [partial(read_picture, path, bit_depth) for path in _examples(cfg, examples)]
-    return Page(
-        viewer, readers, f"{cfg.get('source_domain', '')} → {cfg.get('target_domain', '')}".strip(" →"), bit_depth
-    )
+    title = f"{cfg.get('source_domain', '')} → {cfg.get('target_domain', '')}".strip(" →")
+    if viewer.detector.engine != "torch" or precision != "float32":
+        title += f", {viewer.detector.engine} in {precision}"
+    return Page(viewer, readers, title, bit_depth)
 
 
 def serve(page: Page, port: int, say: Callable[..., None] = print) -> None:

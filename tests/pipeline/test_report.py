@@ -44,6 +44,7 @@ def test_a_single_test_has_a_report(tested, capsys):
     report([tested])
     assert f"{tested / 'report.html'}, " in capsys.readouterr().out
     text = (tested / "report.html").read_text()
+    assert re.search(r"engine</td><td[^>]*>torch</td>.*precision</td><td[^>]*>float32</td>", text, re.S)
     metrics = json.loads((tested / "metrics.json").read_text())["metrics"]
     for domain in ("night", "day"):
         table = text.split(f"<h3>{domain}:")[1].split("</table>")[0]

@@ -168,6 +168,18 @@ def test_a_detector_without_base_or_memory_has_a_page_too(folder, serve, tmp_pat
     assert status == 200 and list(answer["runs"]) == ["after"] and answer["reading"] is None
 
 
+def test_another_engine_finds_the_same_and_is_named(detector_files, own):
+    """A file holds one memory and cannot say what is read of it."""
+    pytest.importorskip("onnxruntime")
+    config, checkpoint = detector_files
+    page = make_page(load_config(config), checkpoint, device="cpu", engine="onnxruntime")
+    assert page.title == "day → night, onnxruntime in float32"
+    found = page.viewer.look(PICTURES[0])
+    assert found["reading"] is None and set(found["runs"]) == {"before", "after"}
+    expected = rows(own(PICTURES[0], score_thr=LOWEST_SCORE))
+    assert np.allclose(found["runs"]["after"]["boxes"], expected, atol=0.02)
+
+
 def test_the_empty_memory_is_loaded_once(detector_files):
     loaded = []
 

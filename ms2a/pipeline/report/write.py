@@ -95,7 +95,7 @@ def _of_test(folder: Path) -> dict[str, Any]:
     sets = read_test_sets(config, {AFTER: folder / DETECTIONS})
     metrics = read_json(folder / METRICS, "metrics") if (folder / METRICS).is_file() else {}
     made_by = metrics.get("provenance") or provenance(str(folder / TEST_CONFIG))
-    facts = {key: metrics[key] for key in ("config", "checkpoint") if key in metrics}
+    facts = {key: metrics[key] for key in ("config", "checkpoint", "engine", "precision") if key in metrics}
     title = f"Test on {', '.join(own.domain for own in sets if own.domain) or 'one test set'}"
     content = {"title": title, "kind": "test", "provenance": made_by, "facts": facts}
     return content | _scores(sets, {}, None, config.get("bit_depth"))
