@@ -11,10 +11,11 @@ import warnings
 from importlib import import_module
 from typing import Any
 
-# Threads that wait for others give their core away instead of keeping it busy: where other work runs, a team of busy
-# waiters is many times slower. OpenMP reads this once, when torch is loaded, and every process that is started from
-# here inherits it.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# A thread of OpenMP that waits looks for work so many times, some ten microseconds, then gives its core away. torch's
+# own 300,000 are many times slower where other work runs, none at all are slower where none runs (docs/speed.md).
+# OpenMP reads this once, when torch is loaded, and every process that is started from here inherits it.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from ms2a import operators
 from ms2a.version import __version__
