@@ -40,7 +40,7 @@ from ms2a.defaults import DETECTORS
 from ms2a.errors import UserError, shortened
 from ms2a.memory import MemoryBank
 from ms2a.pipeline.config_data import check_memory
-from ms2a.pipeline.data import check_task, entries_of, options_of, prepare_files, show
+from ms2a.pipeline.data import TARGET_POOL, check_task, entries_of, options_of, prepare_files, show
 from ms2a.pipeline.stages import Adaptation, load_adaptation, refuse_options
 from ms2a.pipeline.start import FROM_RANDOM, PRETRAINED, options_of_start
 from ms2a.validation import Section, Whole, validated
@@ -241,6 +241,8 @@ def _data_options(task: Task, files: Mapping[str, Path]) -> dict[str, Any]:
             f"{name}.ann_file": literal(str(files[name])),
             f"{name}.img_prefix": literal(str(entry.images)),
         }
+    if TARGET_POOL in files:
+        settings[TARGET_POOL] = literal(str(files[TARGET_POOL]))
     source_images = {"img": settings["source_train.ann_file"], "img_root": settings["source_train.img_prefix"]}
     settings["unlabelled_images.img"] = literal(str(task.target.unlabelled))
     settings["memory_images"] = {  # whole: the template's domains may have the same names
