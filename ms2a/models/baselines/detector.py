@@ -79,11 +79,13 @@ class ComparedYOLOX(MS2AYOLOX):
             self._styles = None
 
     def further_losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Those of the parent, and one for each alignment."""
+        """Those of the parent, one for each alignment, and, for the log, how many boxes self-training believed."""
         if self.object_memory:
             self._remember_objects(batch)
         aligned = {each.name: each(getattr(batch, each.on), batch.domains) for each in self.alignment}
-        return {**super().further_losses(batch), **aligned}
+        believed = sum(map(len, batch.boxes[self._num_annotated :]))
+        told = {"pseudo_boxes": batch.c5.new_tensor(float(believed))} if self.self_training else {}
+        return {**super().further_losses(batch), **aligned, **told}
 
     def _with_pseudo_labels(
         self, img, img_metas, gt_bboxes, gt_labels, unlabelled_weak, unlabelled_strong, unlabelled_metas
