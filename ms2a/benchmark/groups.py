@@ -21,11 +21,16 @@ class Group(NamedTuple):
     @property
     def title(self) -> str:
         """Of its table."""
+        return f"{self.source} → {self.target}, {self.conditions}"
+
+    @property
+    def conditions(self) -> str:
+        """What the runs of all tasks may have in common."""
         start = f"{self.detector} detector from {self.weights or 'random weights'}"
         labels = f"{self.shots} annotated images" if self.shots else "mAP by annotated images"
         budget = [f"{self.iterations} iterations"] if self.iterations else []
         draw = ["development draw, tested on a part of the pool"] if self.development else []
-        return ", ".join([f"{self.source} → {self.target}", labels, *budget, start, *draw])
+        return ", ".join([labels, *budget, start, *draw])
 
     @property
     def title_of_plot(self) -> str:

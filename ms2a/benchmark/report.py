@@ -46,14 +46,19 @@ def write_report(
         _plot(rows, group.title_of_plot, folder / f"{group.file_name}.png")
     sections += _label_sections(lines, folder)
     reported = [line for line in lines if not line.get("development")]
-    for shots in sorted({line["shots"] for line in reported if line["kind"] != "bound"}):
+    for group in groups_of([_of_any_task(line) for line in reported if line["kind"] != "bound"]):
+        alike = [line for line in reported if belongs(_of_any_task(line), group)]
         for column in DECIDING, PLAIN:
-            sections += _controls_table(shots, [line for line in reported if line["shots"] == shots], column)
+            sections += _controls_table(group.conditions, alike, column)
     if missing:
         sections.append(_missing_table(missing))
     text = "\n".join(sections)
     write_text(text, folder / "report.md")
     return text
+
+
+def _of_any_task(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {**line, "source": "", "task": ""}
 
 
 def _label_sections(lines: Sequence[Mapping[str, Any]], folder: Path) -> list[str]:
@@ -150,12 +155,12 @@ def paired_difference(
 
 
 def against_controls(lines: Sequence[Mapping[str, Any]], column: str = DECIDING) -> list[dict[str, Any]]:
-    """What each method has over each of its controls, paired by task, start, budget and seed.
+    """What each method has over each of its controls, paired by task and seed.
 
     A control's name begins with the name of its method.
 
     Args:
-        lines: results of one number of annotated images.
+        lines: results of one number of annotated images, start and budget.
         column: which score.
 
     Returns:
@@ -164,8 +169,7 @@ def against_controls(lines: Sequence[Mapping[str, Any]], column: str = DECIDING)
     """
     by_method: dict[str, dict[tuple, Mapping]] = {}
     for line in lines:
-        key = _task(line), line["seed"], line["iterations"], line["detector"], line["weights"]
-        by_method.setdefault(line["method"], {})[key] = line
+        by_method.setdefault(line["method"], {})[_task(line), line["seed"]] = line
     names = {*by_method, *known_methods()}
     rows = []
     for name, controls in by_method.items():
@@ -213,7 +217,7 @@ def _table(title: str, rows: Sequence[Mapping]) -> str:
     return _markdown(title, table)
 
 
-def _controls_table(shots: int, lines: Sequence[Mapping], column: str) -> list[str]:
+def _controls_table(conditions: str, lines: Sequence[Mapping], column: str) -> list[str]:
     rows = against_controls(lines, column)
     if not rows:
         return []
@@ -222,7 +226,7 @@ def _controls_table(shots: int, lines: Sequence[Mapping], column: str) -> list[s
     for row in rows:
         differences = [_signed(row[column]) for column in (*tasks, "all")]
         table.append([row["method"], row["control"], *differences, row["pairs"]])
-    return [_markdown(f"Method minus control, {column.replace('_', '')}, {shots} annotated images", table)]
+    return [_markdown(f"Method minus control, {column.replace('_', '')}, {conditions}", table)]
 
 
 def _markdown(title: str, table: list[list]) -> str:

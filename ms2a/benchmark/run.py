@@ -15,6 +15,7 @@ from ms2a.artefacts import provenance, read_json, write_json, write_text
 from ms2a.benchmark.plan import USUAL, Prepared, Run, prepare_run, rounds_of
 from ms2a.benchmark.tasks import RunTask
 from ms2a.errors import UserError
+from ms2a.lock import in_turn
 from ms2a.pipeline.runner import Runner
 from ms2a.pipeline.stages import Adaptation, annotation_files, prepare_step
 
@@ -167,8 +168,9 @@ def _in_order(key: tuple) -> list[tuple]:
 
 def _note_wanted(prepared: Sequence[Prepared], results: Path) -> None:
     """Notes which runs there are to be, so that the report can tell at any time which are missing."""
-    wanted = {_key(place): place for place in (*read_wanted(results), *(item.place for item in prepared))}
-    write_json([wanted[key] for key in sorted(wanted, key=_in_order)], _wanted_file(results))
+    with in_turn(results):
+        wanted = {_key(place): place for place in (*read_wanted(results), *(item.place for item in prepared))}
+        write_json([wanted[key] for key in sorted(wanted, key=_in_order)], _wanted_file(results))
 
 
 def read_wanted(results: Path) -> list[dict[str, Any]]:
@@ -188,10 +190,11 @@ def _wanted_file(results: Path) -> Path:
 
 
 def _keep(line: Mapping[str, Any], results: Path) -> None:
-    """Adds a line to the file, in the place of an earlier one of the same run."""
-    lines = {_key(old): old for old in read_results(results)} if results.exists() else {}
-    lines[_key(line)] = line
-    write_text("".join(json.dumps(lines[key]) + "\n" for key in sorted(lines, key=_in_order)), results)
+    """Adds a line to the file, in the place of an earlier one of the same run; several processes may."""
+    with in_turn(results):
+        lines = {_key(old): old for old in read_results(results)} if results.exists() else {}
+        lines[_key(line)] = line
+        write_text("".join(json.dumps(lines[key]) + "\n" for key in sorted(lines, key=_in_order)), results)
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:

@@ -100,10 +100,15 @@ def test_what_has_no_budget_alone_has_a_table_too(tmp_path):
     assert "### s → t, 10 annotated images, small detector from random weights\n" in text
 
 
-def test_controls_are_paired_within_a_budget():
-    lines = [result_line("m", 1, 50.0, "method"), dict(result_line("m_noise", 1, 49.0, "control"), iterations=720)]
-    (row,) = against_controls(lines)
-    assert np.isnan(row["all"][0]) and row["pairs"] == 0
+def test_controls_are_compared_within_a_budget_and_a_start(tmp_path):
+    lines = [result_line("m", seed, 50.0 + seed, "method") for seed in (1, 2)]
+    lines += [result_line("m_noise", seed, 40.0, "control") for seed in (1, 2)]
+    lines += [dict(line, iterations=720, metrics=LINES[0]["metrics"]) for line in lines]
+    text = without_padding(write_report(lines, tmp_path))
+    start = "10 annotated images, {} iterations, small detector from random weights"
+    title = f"Method minus control, target mAP50, {start}"
+    tables = {part.split("\n")[0]: part for part in text.split("\n### ")}
+    assert "+11.5 ± 6.4" in tables[title.format(240)] and "+0.0 ± " in tables[title.format(720)]
 
 
 def curve_lines(method, scores, kind="baseline"):

@@ -1,6 +1,7 @@
 """The benchmark's plan and its results file."""
 
 import json
+import multiprocessing
 import time
 from pathlib import Path
 
@@ -260,6 +261,19 @@ def test_a_line_replaces_an_earlier_one_of_the_same_run(tmp_path):
         _keep(item, path)
     assert [(item["seed"], item["metrics"]["target mAP_50"]) for item in read_results(path)] == [(1, 50.0), (2, 60.0)]
     assert all(json.loads(text) for text in path.read_text().splitlines())
+
+
+def test_several_processes_keep_their_lines_in_one_file(tmp_path):
+    def keep(method):
+        for seed in range(12):
+            _keep(result_line(method, seed, 50.0), tmp_path / "results.jsonl")
+
+    processes = [multiprocessing.get_context("fork").Process(target=keep, args=(name,)) for name in ("a", "b", "c")]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert len(read_results(tmp_path / "results.jsonl")) == 36
 
 
 def test_a_results_file_that_is_not_one_is_refused(tmp_path):
