@@ -4,7 +4,8 @@ Both train the same recipe on the same images from the same random weights, in w
 stage and stage II of the embedded benchmark, with loader workers, at one image size. The first version comes from the
 project's own git history. Rounds differ in their seed, which shows how much losses vary by chance. Seconds of the
 processor are those of a whole run, its start of about five included; they depend less on what else the machine does.
-``--profile 1`` prints where one core's time goes instead.
+``--profile 1`` prints where one core's time goes instead. ``--nano 1`` compares the base stage of the nano detector at
+192x256 on one core with the version before 1×1 convolutions went to oneDNN there.
 """
 
 import json
@@ -38,6 +39,9 @@ STAGES = {
     "t1_pretrain_mom": ["max_epochs=3", "target_times=4", "load_from=None"],
 }
 NAMES = {"base": "base stage", "t1_pretrain_mom": "stage II"}
+# The version before oneDNN did 1×1 convolutions on one thread, and what makes the nano detector of the same config.
+NANO_VERSION = "5689c18f0e5307ac530de1c11ef5ebfbb4deb589"
+NANO = ["detector=nano", "image_size=192,256", "random_size_range=6,6", "max_epochs=3", "workers_per_gpu=0"]
 # The recipe as it is now, for the first version's configs.
 RECIPE = """
 _base_ = {base!r}
@@ -73,9 +77,9 @@ PARTS = {
 }
 
 
-def check_out(folder: Path) -> bool:
-    """Writes the first version to a folder; False where the history does not have it."""
-    command = ["git", "-C", str(ROOT), "archive", FIRST_VERSION]
+def check_out(folder: Path, version: str = FIRST_VERSION) -> bool:
+    """Writes a version to a folder; False where the history does not have it."""
+    command = ["git", "-C", str(ROOT), "archive", version]
     try:
         archive = subprocess.run(command, check=True, capture_output=True).stdout
     except (OSError, subprocess.CalledProcessError):
@@ -95,7 +99,9 @@ def make_inputs(folder: Path) -> list[str]:
     return [f"data_roots.indus_synth={folder / 'indus_synth'}", f"memory_dir={folder / 'memory'}"]
 
 
-def train(root: Path, config: Path, work_dir: Path, seed: int, options: Sequence[str]) -> dict[str, float]:
+def train(
+    root: Path, config: Path, work_dir: Path, seed: int, options: Sequence[str], **environment: str
+) -> dict[str, float]:
     """One run of a version: its images a second, seconds of the processor, and loss over the last ten iterations.
 
     An epoch's first iteration waits for the loader's workers to start, which matters in short epochs only: left out.
@@ -103,7 +109,8 @@ def train(root: Path, config: Path, work_dir: Path, seed: int, options: Sequence
     for log in work_dir.glob("*.log.json"):
         log.unlink()
     before = _processor_seconds()
-    _run_training(root, config, work_dir, [], ["--seed", str(seed), "--cfg-options", *OPTIONS, *options])
+    arguments = ["--seed", str(seed), "--cfg-options", *OPTIONS, *options]
+    _run_training(root, config, work_dir, [], arguments, **environment)
     (log,) = work_dir.glob("*.log.json")
     rows = [row for row in map(json.loads, log.read_text().splitlines()) if row.get("mode") == "train"]
     seconds = [row["time"] for row in rows if row["iter"] > 1]
@@ -157,10 +164,32 @@ def sides_of(folder: Path, first: Path) -> dict[str, dict[str, tuple[Path, Path,
     return sides
 
 
+def compare_nano(folder: Path, rounds: int, results: Path) -> None:
+    """Images a second of the nano detector on one core, loading included: now and before, in turn."""
+    before = folder / "version_before"
+    if not check_out(before, NANO_VERSION):
+        print(f"skipped: the git history here has no commit {NANO_VERSION[:7]}, the version to compare with")
+        return
+    options, sides = [*make_inputs(folder), *NANO], dict(now=ROOT, before=before)
+    runs: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
+    for seed in range(rounds):
+        for side, root in sides.items():
+            config, work_dir = root / CONFIG.format("base"), folder / f"nano_{side}"
+            runs[side].append(train(root, config, work_dir, seed, options, OMP_NUM_THREADS="1"))
+    figures = {
+        f"{name}_{side}": [round(run[name], 3) for run in found] for side, found in runs.items() for name in found[0]
+    }
+    speeds = ([run["images_per_second"] for run in runs[side]] for side in ("now", "before"))
+    report("Training nano at 192x256 on one core, now to before", *speeds, "≥ 1.5", results, **figures)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Measures, or profiles; says in one line if the history is missing."""
-    args = parse_args(__doc__, argv, profile=0)
+    args = parse_args(__doc__, argv, profile=0, nano=0)
     folder = args.results.resolve() / "training_speed"
+    if args.nano:
+        compare_nano(folder, args.rounds, args.results)
+        return
     first = folder / "first_version"
     if not check_out(first):
         print(f"skipped: the git history here has no commit {FIRST_VERSION[:7]}, the first version to compare with")

@@ -57,6 +57,23 @@ def only_one(folder: str | os.PathLike, what: str, name: str = LOCK_FILE) -> Ite
                 path.parent.rmdir()
 
 
+@contextmanager
+def in_turn(path: str | os.PathLike) -> Iterator[None]:
+    """Lets processes that read and write a file do so one after the other; the others wait.
+
+    Args:
+        path: the file, which need not be there; a hidden one beside it is locked and stays.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(f".{path.name}.lock"), "a") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        except OSError as error:  # a disk without locks
+            warn(f"{path} cannot be locked ({error}): see to it yourself that one process at a time writes it")
+        yield
+
+
 def _locked(path: Path, what: str) -> IO[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:

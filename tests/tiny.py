@@ -87,6 +87,7 @@ def result_line(method: str, seed: int, score: float, kind: str = "baseline", **
     """A line of the benchmark's results, of task s → t."""
     metrics = {"target mAP": score / 2, "target mAP_50": score, "source mAP": 30.0, "source mAP_50": 80.0}
     run = dict(source="s", task="t", method=method, title=method.upper(), kind=kind, shots=10, seed=seed)
+    run |= dict(iterations=240, detector="small", weights=None)
     return {**run, "metrics": metrics, "adaptation_seconds": 60.0, **more}
 
 

@@ -20,6 +20,8 @@ from ms2a.analysis.pictures import write_picture
 from ms2a.models.foreground import foreground_mask
 
 STRIDE = 32
+# Parts of the detector that are left out: pseudo-labels need a teacher that has learned, styles change features.
+NOT_SHOWN = ("self_training", "object_memory", "style")
 KEYS = ("img", "img_metas", "gt_bboxes", "gt_labels")
 
 
@@ -65,8 +67,7 @@ def network_inputs(cfg: Config, seed: int = 0) -> Iterator[NetworkInput]:
         seed: of the order, the mixing and the sizes.
     """
     set_random_seed(seed)
-    # The labelled images are shown: pseudo-labels need a teacher that has learned. Styles change features, not images.
-    parts = {name: value for name, value in cfg.model.items() if name not in ("self_training", "style")}
+    parts = {name: value for name, value in cfg.model.items() if name not in NOT_SHOWN}
     model = build_detector(parts).train()
     model.backbone.register_forward_pre_hook(_stop)
     set_random_seed(seed)

@@ -3,9 +3,10 @@
 All methods of a seed start from the same base detector and read the same annotated images.
 """
 
+import copy
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any, Literal
 from mmcv import Config
 from pydantic import PositiveInt
 
-from ms2a.artefacts import memory_file, memory_names, read_json
+from ms2a.artefacts import memory_file, memory_names
+from ms2a.benchmark.tasks import TASK_VARIABLES, Run, RunTask, read_run_task
 from ms2a.config import CONFIGS, open_config, settle
 from ms2a.config_references import literal
 from ms2a.engine.sizes import size_of_model
@@ -22,51 +24,24 @@ from ms2a.errors import UserError
 from ms2a.pipeline.runner import Step
 from ms2a.pipeline.stages import (
     BASE,
-    SOURCE_TRAINING,
     Adaptation,
     annotation_files,
     command_line,
     data_inputs,
     extract_step,
-    load_adaptation,
     refuse_options,
     train_step,
 )
-from ms2a.pipeline.task import TASK_SUFFIXES, adaptation_of, read_task
+from ms2a.pipeline.task import TASK_SUFFIXES
 from ms2a.settled import write_config
 from ms2a.validation import Section, validated
 
 METHODS = CONFIGS / "benchmark"
-# What makes a task: these variables of its source-training config replace those of a method's config, and where it has
-# none the method's own, which are of another task, go.
-TASK_VARIABLES = (
-    "prepare_data",
-    *("data_roots", "source_domain", "target_domain", "classes", "num_classes"),
-    *("source_train", "target_train", "source_val", "target_test", "t1_test", "t2_test", "test_sets"),
-    *("unlabelled_images", "memory_images", "target_pool", "num_annotated", "split_seed"),
-    *("img_scale", "random_size_range", "mosaic_border", "memory_img_scale", "memory_sizes_hw"),
-)
+SAVED_EVERY = 9  # epochs of a longer training
 # Of a config besides; options for these would have no effect.
 BENCHMARK_SETS = ("load_from", "checkpoint_config", "memory_dir", "memory_files", "style_file", "colour_file")
-# Of the task's, the base detector knows nothing of these: its config, and so its training, does not depend on them.
-TARGET_VARIABLES = ("target_train", "num_annotated", "split_seed", "unlabelled_images", "memory_images", "target_pool")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One line of the results.
-
-    Attributes:
-        task: a config that ``tools/run_pipeline.py`` takes, or a task file.
-        method: name of a config in ``configs/benchmark``.
-        shots: number of annotated target images; None: what the task says.
-        seed: of the initial weights, the draw of annotated images and everything else random.
-    """
-
-    task: Path
-    method: str
-    shots: int | None
-    seed: int
+# What former versions ran, and what names of files do not say.
+USUAL = dict(iterations=240, detector="small", weights=None)
 
 
 class Method(Section):
@@ -80,6 +55,7 @@ class Method(Section):
             ``style_file`` and ``colour_file``.
         swapped: a control, each domain reads the other's memory.
         all_target_labels: trained with all labels of the target's pool.
+        fixed: it does not train, or is as long as it is, whatever the budget of iterations.
     """
 
     title: str
@@ -87,6 +63,7 @@ class Method(Section):
     memories: dict[Literal["map", "vector", "style", "colour"], PositiveInt] = {}
     swapped: bool = False
     all_target_labels: bool = False
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +75,7 @@ class Prepared:
         method: what the config says of itself.
         config: the method's config on the run's task.
         adaptation: the task; its folder is the seed's, shared by all methods.
+        development: see :class:`~ms2a.benchmark.tasks.RunTask`.
         shared: steps that other runs of the seed need too, in order.
         own: steps of this run alone.
         folder: of this run.
@@ -108,21 +86,31 @@ class Prepared:
     method: Method
     config: Config
     adaptation: Adaptation
+    development: bool
     shared: Sequence[Step]
     own: Sequence[Step]
     folder: Path
     cfg_options: Mapping[str, Any] | None
 
     @property
+    def place(self) -> dict[str, Any]:
+        """What tells a run's line from others, by its names there."""
+        base = self.adaptation.configs[BASE]
+        return {
+            "source": self.adaptation.source,
+            "task": self.adaptation.target,
+            "shots": self.config.num_annotated,
+            "method": self.run.method,
+            "seed": self.run.seed,
+            "iterations": None if self.method.fixed else self.config.runner.max_epochs * _epoch(self.config),
+            "detector": size_of_model(base.model),
+            "weights": Path(base.load_from).name if base.get("load_from") else None,
+        }
+
+    @property
     def key(self) -> tuple:
-        """What tells a run's line from others."""
-        return (
-            self.adaptation.source,
-            self.adaptation.target,
-            self.config.num_annotated,
-            self.run.method,
-            self.run.seed,
-        )
+        """The values of :attr:`place`."""
+        return tuple(self.place.values())
 
     @property
     def config_sha256(self) -> str:
@@ -153,7 +141,12 @@ def known_methods() -> list[str]:
 
 
 def prepare_run(
-    run: Run, work_dir: Path, device: str | None = None, cfg_options: Mapping[str, Any] | None = None
+    run: Run,
+    work_dir: Path,
+    device: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+    read: dict[tuple, RunTask] | None = None,
+    say: Callable[..., None] = print,
 ) -> Prepared:
     """Settles a run's config and writes it.
 
@@ -162,17 +155,23 @@ def prepare_run(
         work_dir: of the whole benchmark.
         device: ``"cpu"``, ``"cuda"``, … or None for a GPU if there is one.
         cfg_options: dotted keys and values that the method's config gets; the base detector's does not.
+        read: the tasks that were read so far, which are not read again; another is added.
+        say: where it is told what is found in a task's data.
 
     Raises:
-        UserError: an unknown method, a task that cannot be read or whose detector is another, or ``cfg_options`` that
-            are the task's.
+        UserError: an unknown method, a task that cannot be read or whose detector is another, a number of iterations
+            that is no whole number of epochs, or ``cfg_options`` that are the task's.
     """
     refuse_options(cfg_options, TASK_VARIABLES, "the task says that; use `tasks`, `shots`, `seeds` or MS2A_DATA_ROOT")
     refuse_options(cfg_options, BENCHMARK_SETS, "the benchmark sets that, the same for all methods")
     if run.method not in known_methods():
         raise UserError(f"unknown method {run.method!r}; known: {', '.join(known_methods())}")
-    adaptation, task = _read_task(run, work_dir, device)
-    config = settle(_open_method(run, adaptation, task, cfg_options))
+    read = {} if read is None else read
+    if run.of_task not in read:
+        read[run.of_task] = read_run_task(run, work_dir, device, say)
+    task = read[run.of_task]
+    adaptation = task.adaptation
+    config = settle(_open_method(run, task, cfg_options))
     sizes = [config.model.neck.out_channels, adaptation.configs[BASE].model.neck.out_channels]
     if sizes[0] != sizes[1]:
         raise UserError(
@@ -185,7 +184,7 @@ def prepare_run(
             f"`cfg_options=colour_prob`: configs/benchmark/{run.method}.py asks for no memory of colours; give "
             "benchmark.memories.colour=20 too"
         )
-    name = run.method
+    name = run.method if run.iterations is None or method.fixed else f"{run.method}_{run.iterations}"
     if cfg_options:
         name += "_" + hashlib.sha256(json.dumps(cfg_options, sort_keys=True).encode()).hexdigest()[:8]
     folder = adaptation.work_dir / f"{adaptation.target}_{config.num_annotated}" / name
@@ -194,42 +193,21 @@ def prepare_run(
     for kind, count in method.memories.items():
         shared += _memory_steps(adaptation, kind, count)
     own = _own_steps(adaptation, config, folder, shared)
-    return Prepared(run, method, config, adaptation, shared, own, folder, cfg_options)
+    return Prepared(run, method, config, adaptation, task.development, shared, own, folder, cfg_options)
 
 
-def _read_task(run: Run, work_dir: Path, device: str | None) -> tuple[Adaptation, dict[str, Any]]:
-    """The task in the seed's folder, its base config written; and its variables, for the configs of all methods."""
-    if run.task.suffix in TASK_SUFFIXES:
-        if run.shots is not None:
-            raise UserError(f"task file {run.task} says itself how many images are annotated; leave out `shots`")
-        folder = work_dir / run.task.stem / f"seed{run.seed}"
-        described = read_task(run.task)
-        size = None if described.detector or described.weights else "small"  # that of the methods' configs
-        adaptation = adaptation_of(described, folder, run.seed, device, detector=size)
-    else:
-        shots = {} if run.shots is None else {"num_annotated": run.shots}
-        adaptation = load_adaptation(run.task, work_dir, run.seed, device, None, {"split_seed": run.seed, **shots})
-        folder = work_dir / adaptation.source / f"seed{run.seed}"
-    config = adaptation.configs[SOURCE_TRAINING]
-    task = {key: literal(config.get(key)) for key in TASK_VARIABLES}
-    for side in ("source", "target"):
-        task[f"{side}_train"] = {**task[f"{side}_train"], "pipeline": f"${{{side}_pipeline}}"}
-    if task["num_annotated"] is None:
-        task["num_annotated"] = len(read_json(config.target_train.ann_file, "annotation file")["images"])
-    base = Config({key: value for key, value in adaptation.configs[BASE].items() if key not in TARGET_VARIABLES})
-    adaptation = replace(adaptation, configs={**adaptation.configs, BASE: base}, work_dir=folder)
-    write_config(base, adaptation.config_path(BASE))
-    return adaptation, task
-
-
-def _open_method(
-    run: Run, adaptation: Adaptation, task: Mapping[str, Any], cfg_options: Mapping[str, Any] | None
-) -> Config:
+def _open_method(run: Run, task: RunTask, cfg_options: Mapping[str, Any] | None) -> Config:
     """The method's config on the task: it starts from the base detector and reads the memory that it asks for."""
-    size = {"detector": size_of_model(adaptation.configs[BASE].model)} if run.task.suffix in TASK_SUFFIXES else {}
-    cfg = open_config(METHODS / f"{run.method}.py", cfg_options, task, size)
+    adaptation = task.adaptation
+    own_start = run.detector or run.weights or run.task.suffix in TASK_SUFFIXES
+    size = {"detector": size_of_model(adaptation.configs[BASE].model)} if own_start else {}
+    cfg = open_config(METHODS / f"{run.method}.py", cfg_options, copy.deepcopy(task.variables), size)
+    if run.iterations is not None and not cfg.benchmark.get("fixed"):
+        _set_budget(cfg, run.iterations)
     cfg.load_from = literal(str(adaptation.checkpoint(BASE)))
-    cfg.checkpoint_config = {**cfg.checkpoint_config, "interval": "${runner.max_epochs}", "save_optimizer": False}
+    long = cfg.max_epochs > SAVED_EVERY  # a long one goes on from its last checkpoint where it was stopped
+    saved = dict(interval=SAVED_EVERY if long else "${runner.max_epochs}", save_optimizer=long)
+    cfg.checkpoint_config = {**cfg.checkpoint_config, **saved}
     if cfg.benchmark.get("all_target_labels"):
         cfg.target_train.ann_file = "${target_pool}"
     for kind, count in cfg.benchmark.get("memories", {}).items():
@@ -244,6 +222,19 @@ def _open_method(
             files = dict(zip(files, reversed(files.values()), strict=True))
         cfg.memory_files = files
     return cfg
+
+
+def _set_budget(cfg: Config, iterations: int) -> None:
+    """So many iterations, the last third of them without mixing, as in the usual schedule."""
+    epochs, rest = divmod(iterations, _epoch(cfg))
+    if rest or not epochs:
+        raise UserError(f"`iterations={iterations}`: expected a multiple of {_epoch(cfg)}, one epoch of every method")
+    cfg.max_epochs, cfg.num_last_epochs = epochs, max(1, epochs // 3)
+
+
+def _epoch(cfg: Config) -> int:
+    """Iterations of an epoch."""
+    return -(-(cfg.source_samples + cfg.target_samples) // cfg.batch_size)
 
 
 def _memory_folder(adaptation: Adaptation, kind: str, count: int | str) -> Path:
@@ -272,6 +263,7 @@ def _own_steps(adaptation: Adaptation, method: Config, folder: Path, shared: Seq
     steps, checkpoint = [], adaptation.checkpoint(BASE)
     if method.runner.max_epochs:
         train = ["train", config, "--work-dir", folder / "train", "--seed", adaptation.seed, "--no-validate"]
+        train += ["--auto-resume"]
         train = command_line(train, adaptation.device)
         read = [step.name for step in shared]
         inputs = [config, *data_inputs(method.data.train)]

@@ -10,38 +10,92 @@ from scipy import stats
 from terminaltables import GithubFlavoredMarkdownTable
 
 from ms2a.artefacts import atomic_path, write_text
+from ms2a.benchmark.curve import label_curves, labels_worth, plot_curves
+from ms2a.benchmark.groups import belongs, group_of, groups_of
 from ms2a.benchmark.plan import known_methods
 
 matplotlib.use("Agg")
 
 KINDS = ("bound", "baseline", "method", "control")
 COLUMNS = ("target mAP", "target mAP_50", "source mAP", "source mAP_50")
-DECIDING = "target mAP_50"
-"""The score that the best baseline is chosen by and that differences are of."""
+# The scores that the best baselines are chosen by and that differences are of.
+DECIDING, PLAIN = "target mAP_50", "target mAP"
 
 
-def write_report(lines: Sequence[Mapping[str, Any]], folder: Path) -> str:
-    """Writes ``report.md`` and a plot for each task and number of annotated images.
+def write_report(
+    lines: Sequence[Mapping[str, Any]], folder: Path, missing: Sequence[Mapping[str, Any]] | None = None
+) -> str:
+    """Writes ``report.md``, a plot for each group of runs, and one of the score against the number of labels.
+
+    A group is a task, a start of the detector, a number of annotated images and a budget of iterations. Development
+    draws, which are tested on a part of the pool, are groups of their own and stand last.
 
     Args:
         lines: from :func:`ms2a.benchmark.run.read_results`.
         folder: where to.
+        missing: the runs that were asked for and have no line.
 
     Returns:
         the text of the report.
     """
-    groups = sorted({(*_task(line), line["shots"]) for line in lines if line["kind"] != "bound"})
     sections = []
-    for source, target, shots in groups:
-        rows = summarise([line for line in lines if (*_task(line), line["shots"]) == (source, target, shots)])
-        title = f"{source} → {target}, {shots} annotated images"
-        sections.append(_table(title, rows))
-        _plot(rows, title, folder / f"{source}_to_{target}_{shots}.png")
-    for shots in sorted({shots for *_, shots in groups}):
-        sections += _controls_table(shots, [line for line in lines if line["shots"] == shots])
+    for group in groups_of([line for line in lines if line["kind"] != "bound"]):
+        chosen = [line for line in lines if belongs(line, group)]
+        rows = summarise(chosen)
+        sections.append(_table(group.title, rows))
+        _plot(rows, group.title_of_plot, folder / f"{group.file_name}.png")
+    sections += _label_sections(lines, folder)
+    reported = [line for line in lines if not line.get("development")]
+    for group in groups_of([_of_any_task(line) for line in reported if line["kind"] != "bound"]):
+        alike = [line for line in reported if belongs(_of_any_task(line), group)]
+        for column in DECIDING, PLAIN:
+            sections += _controls_table(group.conditions, alike, column)
+    if missing:
+        sections.append(_missing_table(missing))
     text = "\n".join(sections)
     write_text(text, folder / "report.md")
     return text
+
+
+def _of_any_task(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {**line, "source": "", "task": ""}
+
+
+def _label_sections(lines: Sequence[Mapping[str, Any]], folder: Path) -> list[str]:
+    """For each task, start and budget the curve over numbers of labels."""
+    sections = []
+    for group in sorted({group_of(line)._replace(shots=0) for line in lines if line["iterations"]}):
+        curves = label_curves([line for line in lines if group_of(line)._replace(shots=0) == group])
+        if not curves:
+            continue
+        plot_curves(curves, group.title_of_plot, folder / f"{group.file_name}.png")
+        counts = list(curves[0]["scores"])
+        table = [["", *counts]]
+        table += [[curve["title"], *(_spread(curve["scores"][count]) for count in counts)] for curve in curves]
+        sections.append(_markdown(group.title, table) + _worth(curves))
+    return sections
+
+
+def _worth(curves: Sequence[Mapping[str, Any]]) -> str:
+    """How many labels the best baseline needs for what the leading form has with the fewest."""
+    baseline, *methods = curves
+    if baseline["kind"] != "baseline" or not methods:
+        return ""
+    fewest = min(methods[0]["scores"])
+    count = labels_worth(baseline["scores"], methods[0]["scores"][fewest][0])
+    most = max(baseline["scores"])
+    many = f"more than {most}" if np.isinf(count) else f"{count:.0f}"
+    return f"\n{methods[0]['title']} with {fewest} scores as {baseline['title']} with {many}.\n"
+
+
+def _missing_table(missing: Sequence[Mapping[str, Any]]) -> str:
+    """What was asked for and has no line yet, the seeds of a run in one row."""
+    names = ("source", "task", "detector", "weights", "shots", "iterations", "method")
+    seeds: dict[tuple, list[str]] = {}
+    for place in missing:
+        seeds.setdefault(tuple(place[name] for name in names), []).append(str(place["seed"]))
+    rows = [[*("–" if part is None else part for part in key), " ".join(found)] for key, found in seeds.items()]
+    return _markdown(f"Missing: {len(missing)} runs that were asked for", [[*names, "seeds"], *rows])
 
 
 def summarise(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -51,15 +105,18 @@ def summarise(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         lines: results of one task and one number of annotated images.
 
     Returns:
-        rows with ``title``, ``kind``, ``seeds``, for each score ``(mean, standard deviation)``, ``difference`` (mean,
-        half of the 95 % interval by Student's t over the seeds both have; NaN with fewer than two) and ``seconds``,
-        by kind and then by rising score.
+        rows with ``title``, ``kind``, ``seeds``, for each score ``(mean, standard deviation)``, ``difference`` and
+        ``plain difference`` (in mAP50 and mAP; mean, half of the 95 % interval by Student's t over the seeds both have;
+        NaN with fewer than two; None: the best itself) and ``seconds``, by kind and then by rising score.
     """
     by_method: dict[str, dict[int, Mapping]] = {}
     for line in lines:
         by_method.setdefault(line["method"], {})[line["seed"]] = line
     baselines = [name for name, runs in by_method.items() if _any(runs)["kind"] == "baseline"]
-    best = max(baselines, key=lambda name: np.mean(_scores(by_method[name], DECIDING)), default=None)
+    best = {
+        column: max(baselines, key=lambda name, of=column: np.mean(_scores(by_method[name], of)), default=None)
+        for column in (DECIDING, PLAIN)
+    }
     rows = []
     for name, runs in by_method.items():
         line = _any(runs)
@@ -69,7 +126,10 @@ def summarise(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "title": line["title"],
                 "kind": line["kind"],
                 "seeds": len(runs),
-                "difference": paired_difference(runs, by_method[best]) if best and best != name else None,
+                **{
+                    key: paired_difference(runs, by_method[best[of]], of) if best[of] not in (None, name) else None
+                    for key, of in (("difference", DECIDING), ("plain difference", PLAIN))
+                },
                 "seconds": float(np.mean([run["adaptation_seconds"] for run in runs.values()])),
                 **{column: _mean_and_deviation(_scores(runs, column)) for column in COLUMNS},
             }
@@ -77,24 +137,31 @@ def summarise(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (KINDS.index(row["kind"]), row[DECIDING][0]))
 
 
-def paired_difference(runs: Mapping[Any, Mapping], others: Mapping[Any, Mapping]) -> tuple[float, float]:
-    """Mean difference of the deciding score over common keys, and half of its 95 % interval (Student's t).
+def paired_difference(
+    runs: Mapping[Any, Mapping], others: Mapping[Any, Mapping], column: str = DECIDING
+) -> tuple[float, float]:
+    """Mean difference of a score over common keys, and half of its 95 % interval (Student's t).
 
     Args:
         runs: lines by what pairs them, e.g. the seed.
         others: likewise; their scores are subtracted.
+        column: which score.
     """
-    differences = [runs[key]["metrics"][DECIDING] - others[key]["metrics"][DECIDING] for key in runs if key in others]
+    differences = [runs[key]["metrics"][column] - others[key]["metrics"][column] for key in runs if key in others]
     if len(differences) < 2:
         return (differences[0] if differences else float("nan")), float("nan")
     low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
     return float(np.mean(differences)), float(high - low) / 2
 
 
-def against_controls(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def against_controls(lines: Sequence[Mapping[str, Any]], column: str = DECIDING) -> list[dict[str, Any]]:
     """What each method has over each of its controls, paired by task and seed.
 
     A control's name begins with the name of its method.
+
+    Args:
+        lines: results of one number of annotated images, start and budget.
+        column: which score.
 
     Returns:
         rows with ``method`` and ``control`` (titles), for each task, ``(source, target)``, and for ``"all"`` the
@@ -113,8 +180,8 @@ def against_controls(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
         row = {"method": _any(by_method[its])["title"], "control": _any(controls)["title"]}
         for task in sorted(set(map(_task, lines))):
             own = {key: line for key, line in by_method[its].items() if key[0] == task}
-            row[task] = paired_difference(own, controls)
-        row["all"] = paired_difference(by_method[its], controls)
+            row[task] = paired_difference(own, controls, column)
+        row["all"] = paired_difference(by_method[its], controls, column)
         row["pairs"] = len(set(controls) & set(by_method[its]))
         rows.append(row)
     return sorted(rows, key=lambda row: (row["method"], row["control"]))
@@ -138,19 +205,20 @@ def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 
 def _table(title: str, rows: Sequence[Mapping]) -> str:
     heads = ["", "seeds", "target mAP", "target mAP50", "source mAP", "source mAP50"]
-    table, kind = [[*heads, "mAP50 to best baseline", "adaptation"]], None
+    table, kind = [[*heads, "mAP to best baseline", "mAP50 to best baseline", "adaptation"]], None
     for row in rows:
         if row["kind"] != kind:
             kind = row["kind"]
-            table.append([f"**{kind}**", *[""] * 7])
-        difference = "best" if row["difference"] is None else _signed(row["difference"])
+            table.append([f"**{kind}**", *[""] * 8])
+        differences = (row[key] for key in ("plain difference", "difference"))
+        differences = ["best" if difference is None else _signed(difference) for difference in differences]
         scores = [_spread(row[column]) for column in COLUMNS]
-        table.append([row["title"], row["seeds"], *scores, difference, f"{row['seconds']:.0f} s"])
+        table.append([row["title"], row["seeds"], *scores, *differences, f"{row['seconds']:.0f} s"])
     return _markdown(title, table)
 
 
-def _controls_table(shots: int, lines: Sequence[Mapping]) -> list[str]:
-    rows = against_controls(lines)
+def _controls_table(conditions: str, lines: Sequence[Mapping], column: str) -> list[str]:
+    rows = against_controls(lines, column)
     if not rows:
         return []
     tasks = sorted(set(map(_task, lines)))
@@ -158,7 +226,7 @@ def _controls_table(shots: int, lines: Sequence[Mapping]) -> list[str]:
     for row in rows:
         differences = [_signed(row[column]) for column in (*tasks, "all")]
         table.append([row["method"], row["control"], *differences, row["pairs"]])
-    return [_markdown(f"Method minus control, target mAP50, {shots} annotated images", table)]
+    return [_markdown(f"Method minus control, {column.replace('_', '')}, {conditions}", table)]
 
 
 def _markdown(title: str, table: list[list]) -> str:

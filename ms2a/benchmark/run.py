@@ -11,14 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ms2a.artefacts import provenance, read_json, write_text
-from ms2a.benchmark.plan import Prepared, Run, prepare_run, rounds_of
+from ms2a.artefacts import provenance, read_json, write_json, write_text
+from ms2a.benchmark.plan import USUAL, Prepared, Run, prepare_run, rounds_of
+from ms2a.benchmark.tasks import RunTask
 from ms2a.errors import UserError
+from ms2a.lock import in_turn
 from ms2a.pipeline.runner import Runner
 from ms2a.pipeline.stages import Adaptation, annotation_files, prepare_step
 
 METRICS = ("mAP", "mAP_50")
-# What the report reads of a line.
+USUAL_EPOCH = 80  # iterations
+# What tells a line from others.
+PLACE = ("source", "task", "shots", "method", "seed", "iterations", "detector", "weights")
+# What every line holds that the report reads.
 NEEDED = {"source", "task", "method", "title", "kind", "shots", "seed", "metrics", "adaptation_seconds"}
 
 
@@ -54,9 +59,10 @@ def run_benchmark(
     """
     if jobs < 1:
         raise UserError(f"`jobs={jobs}`: expected 1 or more")
-    prepared = list(
-        {item.key: item for item in (prepare_run(run, work_dir, device, cfg_options) for run in runs)}.values()
-    )
+    tasks: dict[tuple, RunTask] = {}
+    every = [prepare_run(run, work_dir, device, cfg_options, tasks, say) for run in runs]
+    prepared = list({item.key: item for item in every}.values())
+    _note_wanted(prepared, results)
     known = {_key(line): line for line in read_results(results)} if results.exists() else {}
     wanted = len(prepared)
     prepared = [item for item in prepared if item.key not in known or not (keep or _is_current(known[item.key], item))]
@@ -121,6 +127,7 @@ def _collect(finished: Mapping[Future, Prepared], results: Path, say: Callable[.
         _keep(line, results)
         scores = ", ".join(f"{name} {value:.1f}" for name, value in line["metrics"].items())
         what = f"{line['task']} {line['shots']} shots, seed {line['seed']}, {line['method']}"
+        what += f", {line['iterations']} iterations" if line["iterations"] else ""
         say(f"{place} {what}: {scores} ({line['adaptation_seconds']:.0f} s)", flush=True)
     if failed:
         raise UserError(f"{len(failed)} of {len(finished)} runs failed, the first: {failed[0]}")
@@ -131,13 +138,10 @@ def _line(item: Prepared, records: Sequence[Mapping]) -> dict[str, Any]:
     metrics = read_json(item.folder / "results" / "metrics.json", "metrics file")["metrics"]
     domains = {"target": item.adaptation.target, "source": item.adaptation.source}
     return {
-        "source": item.adaptation.source,
-        "task": item.adaptation.target,
-        "method": item.run.method,
+        **item.place,
         "title": item.method.title,
         "kind": item.method.kind,
-        "shots": item.config.num_annotated,
-        "seed": item.run.seed,
+        **({"development": True} if item.development else {}),
         "metrics": {
             f"{side} {metric}": round(100 * metrics[f"{domain}_bbox_{metric}"], 2)
             for side, domain in domains.items()
@@ -155,18 +159,46 @@ def _line(item: Prepared, records: Sequence[Mapping]) -> dict[str, Any]:
 
 
 def _key(line: Mapping[str, Any]) -> tuple:
-    return line["source"], line["task"], line["shots"], line["method"], line["seed"]
+    return tuple(line[name] for name in PLACE)
+
+
+def _in_order(key: tuple) -> list[tuple]:
+    return [(part is not None, part) for part in key]
+
+
+def _note_wanted(prepared: Sequence[Prepared], results: Path) -> None:
+    """Notes which runs there are to be, so that the report can tell at any time which are missing."""
+    with in_turn(results):
+        wanted = {_key(place): place for place in (*read_wanted(results), *(item.place for item in prepared))}
+        write_json([wanted[key] for key in sorted(wanted, key=_in_order)], _wanted_file(results))
+
+
+def read_wanted(results: Path) -> list[dict[str, Any]]:
+    """What tells the runs that were asked for so far from each other; none where nobody noted it."""
+    path = _wanted_file(results)
+    return read_json(path, "list of wanted runs") if path.exists() else []
+
+
+def missing_runs(lines: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of the wanted runs that have no line."""
+    done = set(map(_key, lines))
+    return [place for place in wanted if _key(place) not in done]
+
+
+def _wanted_file(results: Path) -> Path:
+    return results.with_name(f"{results.stem}_wanted.json")
 
 
 def _keep(line: Mapping[str, Any], results: Path) -> None:
-    """Adds a line to the file, in the place of an earlier one of the same run."""
-    lines = {_key(old): old for old in read_results(results)} if results.exists() else {}
-    lines[_key(line)] = line
-    write_text("".join(json.dumps(lines[key]) + "\n" for key in sorted(lines)), results)
+    """Adds a line to the file, in the place of an earlier one of the same run; several processes may."""
+    with in_turn(results):
+        lines = {_key(old): old for old in read_results(results)} if results.exists() else {}
+        lines[_key(line)] = line
+        write_text("".join(json.dumps(lines[key]) + "\n" for key in sorted(lines, key=_in_order)), results)
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """The lines of a results file.
+    """The lines of a results file; those of former versions are told what :data:`~ms2a.benchmark.plan.USUAL` then was.
 
     Raises:
         UserError: the file is missing or a line is not valid.
@@ -182,4 +214,12 @@ def read_results(path: Path) -> list[dict[str, Any]]:
             raise UserError(
                 f"line {number} of results file {path}: expected an object with {', '.join(sorted(NEEDED))}"
             )
+        for name, value in (USUAL | _as_optioned(line)).items():
+            line.setdefault(name, value)
     return lines
+
+
+def _as_optioned(line: Mapping[str, Any]) -> dict[str, int]:
+    """The iterations of a line of a former version, which an option may have changed."""
+    epochs = (line.get("cfg_options") or {}).get("max_epochs")
+    return {} if epochs is None else {"iterations": USUAL_EPOCH * epochs}

@@ -1,7 +1,8 @@
 """Compares adaptation methods over tasks, numbers of annotated images and seeds; see docs/results.md.
 
---shots 10 --seeds 1 2 3: runs what is not done yet and adds one JSON line a run to the results file.
---report: makes the tables and plots of a results file.
+--shots 10 --seeds 1 2 3: runs what is not done yet and adds one JSON line a run to the results file. Seed 0 is for
+choosing: where annotated images are drawn from a pool, a part of the pool is tested, not the test set.
+--report: makes the tables and plots of a results file, and says which runs are missing.
 """
 
 import argparse
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ms2a.cli.command import add_cfg_options, add_device, run_command
+from ms2a.defaults import DETECTORS
 from ms2a.errors import seed
 
 TASKS = (
@@ -25,6 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", nargs="+", help="configs of configs/benchmark; default: all")
     parser.add_argument("--shots", nargs="+", type=int, default=[None], help="numbers of annotated target images")
     parser.add_argument("--seeds", nargs="+", type=seed, default=[1, 2, 3], help="default 1 2 3")
+    parser.add_argument(
+        "--iterations", nargs="+", type=int, default=[None], help="budgets of the adaptation, e.g. 240 720 2160"
+    )
+    parser.add_argument("--detector", choices=DETECTORS, help="size of the detector; default: as the task says")
+    parser.add_argument(
+        "--weights", help="where base detectors start: coco, none, a file or an address; default: as the task says"
+    )
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/benchmark"), help="checkpoints and logs")
     parser.add_argument("--results", type=Path, help="JSON lines; default WORK_DIR/results.jsonl")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once; the cores are divided among them")
@@ -38,20 +47,22 @@ def run(args: argparse.Namespace) -> None:
     """Runs, or reports."""
     from ms2a.benchmark.plan import Run, known_methods
     from ms2a.benchmark.report import write_report
-    from ms2a.benchmark.run import read_results, run_benchmark
+    from ms2a.benchmark.run import missing_runs, read_results, read_wanted, run_benchmark
     from ms2a.config import CONFIGS
 
     results = args.results or args.work_dir / "results.jsonl"
     if not args.report:
         runs = [
-            Run(Path(task), method, shots, seed)
+            Run(Path(task), method, shots, seed, iterations, args.detector, args.weights)
             for seed in args.seeds
+            for iterations in args.iterations
             for shots in args.shots
             for task in args.tasks or [CONFIGS / name for name in TASKS]
             for method in args.methods or known_methods()
         ]
         run_benchmark(runs, args.work_dir, results, args.jobs, args.device, args.keep, args.cfg_options)
-    print(write_report(read_results(results), results.parent))
+    lines = read_results(results)
+    print(write_report(lines, results.parent, missing_runs(lines, read_wanted(results))))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

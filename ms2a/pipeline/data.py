@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ms2a.pipeline.task import ImageSet, Task
 
 SOURCE_TRAIN, TARGET_TRAIN, TARGET_TEST, SOURCE_VAL = "source_train", "target_train", "target_test", "source_val"
-UNLABELLED = "unlabelled pictures"
+UNLABELLED, TARGET_POOL = "unlabelled pictures", "target_pool"
 
 
 def entries_of(task: "Task") -> dict[str, "ImageSet"]:
@@ -81,7 +81,7 @@ def prepare_files(task: "Task", report: DataReport, folder: Path, seed: int = 0)
         seed: of the draw of annotated images.
 
     Returns:
-        The COCO file of each set of :func:`entries_of`.
+        The COCO file of each set of :func:`entries_of`; where images are drawn, that of all of them as ``target_pool``.
 
     Raises:
         UserError: there are fewer annotated images than the task wants drawn.
@@ -91,7 +91,8 @@ def prepare_files(task: "Task", report: DataReport, folder: Path, seed: int = 0)
     if count := task.target.num_annotated:
         split = nested_splits(checked[TARGET_TRAIN].coco, [count], seed, task.classes)[count]
         made_by = provenance(config=f"{count} of {TARGET_TRAIN}", seed=seed)
-        files[TARGET_TRAIN] = _write(split, made_by, folder / f"{TARGET_TRAIN}_seed{seed}_{count}.json")
+        files[TARGET_POOL] = files[TARGET_TRAIN]
+        files[TARGET_TRAIN] = write_coco(split, made_by, folder / f"{TARGET_TRAIN}_seed{seed}_{count}.json")
     return files
 
 
@@ -132,11 +133,14 @@ def _as_file(entry: "ImageSet", checked: CheckedSet, path: Path) -> Path:
         if read_json(entry.annotations, "annotation file").keys() >= {"images", "annotations", "categories"}:
             return entry.annotations
     made_by = provenance(config=f"{entry.annotations.name}, checked")
-    return _write(checked.coco, made_by, path)
+    return write_coco(checked.coco, made_by, path)
 
 
-def _write(coco: dict[str, Any], made_by: dict[str, Any], path: Path) -> Path:
-    """Leaves a file of the same content alone, whichever version made it: a changed one would redo the training."""
+def write_coco(coco: dict[str, Any], made_by: dict[str, Any], path: Path) -> Path:
+    """Writes a COCO file with its provenance and returns its whole path.
+
+    Leaves a file of the same content alone, whichever version made it: a changed one would redo the training.
+    """
     if not path.exists() or {**coco, "provenance": None} != {**read_json(path, "annotation file"), "provenance": None}:
         write_json({**coco, "provenance": made_by}, path)
     return path.resolve()

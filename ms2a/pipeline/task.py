@@ -17,6 +17,7 @@
       test: {annotations: b/test.json, images: b/images}
     detector: nano                # optional, see ms2a.pipeline.start: nano, small, tiny, s, m, l or x
     weights: coco                 # optional: coco, none, a file or an address
+    recipe: best                  # optional: released or best, see ms2a.pipeline.recipe
     epochs: {base: 24, source_training: 8, target_training: 10}   # optional
 
 ``annotations`` is a file or a folder of any format of :mod:`ms2a.datasets.formats`, found by its content. Paths are
@@ -40,8 +41,9 @@ from ms2a.defaults import DETECTORS
 from ms2a.errors import UserError, shortened
 from ms2a.memory import MemoryBank
 from ms2a.pipeline.config_data import check_memory
-from ms2a.pipeline.data import check_task, entries_of, options_of, prepare_files, show
-from ms2a.pipeline.stages import Adaptation, load_adaptation, refuse_options
+from ms2a.pipeline.data import TARGET_POOL, check_task, entries_of, options_of, prepare_files, show
+from ms2a.pipeline.recipe import RECIPES, recipe_settings
+from ms2a.pipeline.stages import SOURCE_TRAINING, TARGET_TRAINING, Adaptation, load_adaptation, refuse_options
 from ms2a.pipeline.start import FROM_RANDOM, PRETRAINED, options_of_start
 from ms2a.validation import Section, Whole, validated
 
@@ -131,6 +133,7 @@ class Task(Section):
     target: Target
     detector: Literal[DETECTORS] | None = None
     weights: Annotated[str, Field(min_length=1), AfterValidator(_weights)] | None = None
+    recipe: Literal[RECIPES] | None = None
     epochs: Epochs = Epochs()
     _file: Path = PrivateAttr()
 
@@ -208,7 +211,11 @@ def adaptation_of(
     settings |= _data_options(task, files) | options_of(report)
     settings |= {"image_size": task.image_size, "bit_depth": task.bit_depth}
     epochs = task.epochs.model_dump(exclude_none=True)
-    stages = {stage: {"max_epochs": count} for stage, count in epochs.items()}
+    unlabelled = report.sets[-1]
+    of_recipe = recipe_settings(task.recipe, unlabelled.num_different, told.append)
+    stages: dict[str, dict[str, Any]] = {stage: dict(of_recipe) for stage in (SOURCE_TRAINING, TARGET_TRAINING)}
+    for stage, count in epochs.items():
+        stages.setdefault(stage, {})["max_epochs"] = count
     template = PRETRAINED if start.weights and start.detector else FROM_RANDOM
     adaptation = load_adaptation(template, work_dir, seed, device, cfg_options, settings, stages)
     _check_epochs(adaptation, epochs, task)
@@ -241,6 +248,8 @@ def _data_options(task: Task, files: Mapping[str, Path]) -> dict[str, Any]:
             f"{name}.ann_file": literal(str(files[name])),
             f"{name}.img_prefix": literal(str(entry.images)),
         }
+    if TARGET_POOL in files:
+        settings[TARGET_POOL] = literal(str(files[TARGET_POOL]))
     source_images = {"img": settings["source_train.ann_file"], "img_root": settings["source_train.img_prefix"]}
     settings["unlabelled_images.img"] = literal(str(task.target.unlabelled))
     settings["memory_images"] = {  # whole: the template's domains may have the same names

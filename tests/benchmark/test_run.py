@@ -1,6 +1,7 @@
 """The benchmark's plan and its results file."""
 
 import json
+import multiprocessing
 import time
 from pathlib import Path
 
@@ -9,10 +10,19 @@ from mmcv import Config
 
 from ms2a.artefacts import write_json
 from ms2a.benchmark.plan import Run, prepare_run, rounds_of
-from ms2a.benchmark.run import _check_annotations, _keep, _line, _stoppable_pool, read_results, run_benchmark
+from ms2a.benchmark.run import (
+    _check_annotations,
+    _keep,
+    _line,
+    _stoppable_pool,
+    missing_runs,
+    read_results,
+    read_wanted,
+    run_benchmark,
+)
 from ms2a.errors import UserError
 from ms2a.pipeline.runner import Runner
-from tests.tiny import ROOT, make_task, result_line
+from tests.tiny import ROOT, make_coco, make_task, result_line
 
 T1, T2 = (ROOT / f"configs/yolox/yolox_fs_n_128x320_indus_synth_{t}_10_pretrain_mom_ft.py" for t in ("t1", "t2"))
 
@@ -28,7 +38,7 @@ def test_task_shots_and_seed_reach_the_methods_config(tmp_path):
     assert (target.dataset.ann_file, target.samples) == ("t2/split4_30.json", 240)
     assert [part.ann_file for part in item.config.data.test.datasets] == ["t2/test.json", "s/val.json"]
     assert item.config.model.default_domain == "indus_synth_t2"
-    assert item.key == ("indus_synth_s", "indus_synth_t2", 30, "ms2a", 4)
+    assert item.key == ("indus_synth_s", "indus_synth_t2", 30, "ms2a", 4, 240, "small", None)
     memory = tmp_path / "indus_synth_s/seed4/memory/indus_synth_t2_map_k100"
     assert item.config.model.adapter.memory.files == {
         domain: str(memory / f"{domain}_cluster.pth") for domain in ("indus_synth_s", "indus_synth_t2")
@@ -178,17 +188,13 @@ def test_clustering_writes_the_files_that_training_reads(tmp_path):
         assert sorted(map(str, cluster.outputs)) == sorted(item.config.model.adapter.memory.files.values())
 
 
-def place(item):
-    return dict(zip(("source", "task", "shots"), item.key, strict=False))
-
-
 def test_a_run_with_its_line_is_done_wherever_the_folder_is(tmp_path):
     item = prepare(tmp_path / "here", method="ms2a")
     moved = prepare(tmp_path / "there", method="ms2a")
     assert item.config_sha256 == moved.config_sha256
     assert item.config_sha256 != prepare(tmp_path / "here", method="ms2a", seed=2).config_sha256
     results, said = tmp_path / "results.jsonl", []
-    done = dict(result_line("ms2a", 1, 50.0), **place(item), config_sha256=item.config_sha256)
+    done = dict(result_line("ms2a", 1, 50.0) | item.place, config_sha256=item.config_sha256)
     _keep(done, results)
     run_benchmark([item.run], tmp_path / "elsewhere", results, say=lambda text, **_: said.append(text))
     assert said == [f"1 of 1 runs have their line in {results}"]
@@ -200,9 +206,9 @@ def test_changed_annotations_are_noticed(tmp_path):
     item = prepare_run(run, tmp_path / "work")
     steps = [[path.read_bytes() for path in step.inputs if isinstance(path, Path)] for step in item.own]
     hashes = dict(config_sha256=item.config_sha256, annotations_sha256=item.annotations_sha256)
-    _keep(dict(result_line("joint", 1, 50.0), **place(item), **hashes), results)
+    _keep(dict(result_line("joint", 1, 50.0) | item.place, **hashes), results)
     run_benchmark([run], tmp_path / "work", results, say=lambda text, **_: said.append(text))
-    assert said == [f"1 of 1 runs have their line in {results}"]
+    assert said[-1:] == [f"1 of 1 runs have their line in {results}"]
     for name in ("b", "b_test"):
         path = tmp_path / name / "annotations.json"
         coco = json.loads(path.read_text())
@@ -220,7 +226,7 @@ def test_changed_annotations_are_noticed(tmp_path):
 def test_a_line_of_another_config_counts_if_asked_to(tmp_path):
     item = prepare(tmp_path, method="joint")
     results, said = tmp_path / "results.jsonl", []
-    _keep(dict(result_line("joint", 1, 50.0), **place(item), config_sha256="another"), results)
+    _keep(dict(result_line("joint", 1, 50.0) | item.place, config_sha256="another"), results)
     run_benchmark([item.run], tmp_path, results, keep=True, say=lambda text, **_: said.append(text))
     assert said == [f"1 of 1 runs have their line in {results}"]
     with pytest.raises(StopIteration):  # the first thing said is that there is something to do
@@ -257,6 +263,19 @@ def test_a_line_replaces_an_earlier_one_of_the_same_run(tmp_path):
     assert all(json.loads(text) for text in path.read_text().splitlines())
 
 
+def test_several_processes_keep_their_lines_in_one_file(tmp_path):
+    def keep(method):
+        for seed in range(12):
+            _keep(result_line(method, seed, 50.0), tmp_path / "results.jsonl")
+
+    processes = [multiprocessing.get_context("fork").Process(target=keep, args=(name,)) for name in ("a", "b", "c")]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert len(read_results(tmp_path / "results.jsonl")) == 36
+
+
 def test_a_results_file_that_is_not_one_is_refused(tmp_path):
     with pytest.raises(UserError, match="does not exist; run `ms2a benchmark`"):
         read_results(tmp_path / "none.jsonl")
@@ -287,3 +306,87 @@ def test_methods_take_the_size_that_a_task_of_ones_own_says(tmp_path):
     assert own.config.channels == own.adaptation.configs["base"].model.neck.out_channels == 96
     small = prepare(tmp_path / "b", make_task(tmp_path / "y"), "joint", None)
     assert small.config.channels == 64 and small.adaptation.configs["base"].load_from is None
+
+
+def test_shots_are_drawn_from_the_pool_of_a_task_file_and_the_oracle_has_all(tmp_path):
+    task, found = make_task(tmp_path), {}
+    for shots, seed in ((2, 1), (4, 1), (2, 2)):
+        item = prepare(tmp_path / "work", task, "joint", shots, seed)
+        annotated = json.loads(Path(item.config.data.train.domains[1].dataset.ann_file).read_text())
+        found[shots, seed] = {image["file_name"] for image in annotated["images"]}
+        assert item.key[2] == shots == len(found[shots, seed])
+    assert found[2, 1] < found[4, 1] and found[2, 1] != found[2, 2]
+    oracle = prepare(tmp_path / "work", task, "oracle", 2).config.data.train.domains[1].dataset.ann_file
+    assert len(json.loads(Path(oracle).read_text())["images"]) == 8
+
+
+def test_the_development_draw_is_tested_on_a_part_of_the_pool(tmp_path):
+    pool, test = (
+        dict(annotations=str(make_coco(tmp_path / name, 8, seed=seed)), images=str(tmp_path / name / "images"))
+        for name, seed in (("pool", 7), ("test", 8))
+    )
+    target = dict(domain="line_b", train=pool, num_annotated=3, unlabelled=pool["images"], test=test)
+    task = make_task(tmp_path, target=target)
+    items = {method: prepare(tmp_path / "work", task, method, 3, 0) for method in ("joint", "oracle")}
+
+    def names(path):
+        return {image["file_name"] for image in json.loads(Path(path).read_text())["images"]}
+
+    tested = items["joint"].config.data.test.datasets[0]
+    assert items["joint"].development and tested.domain == "line_b"
+    assert tested.img_prefix == pool["images"]
+    held = names(tested.ann_file)
+    drawn, rest = (names(item.config.data.train.domains[1].dataset.ann_file) for item in items.values())
+    assert (len(held), len(drawn), len(rest)) == (2, 3, 6)
+    assert drawn < rest and not held & rest
+    reported = prepare(tmp_path / "work", task, "joint", 3, 1)
+    assert not reported.development
+    assert reported.config.data.test.datasets[0].ann_file == test["annotations"]
+
+
+def test_seed_0_without_a_pool_is_told(tmp_path, capsys):
+    prepare(tmp_path, T1, "joint", 10, 0)
+    assert "is tested on its test set" in capsys.readouterr().err
+
+
+def test_a_budget_of_iterations_reaches_every_method_that_trains(tmp_path):
+    def with_budget(method, iterations):
+        return prepare_run(Run(T1, method, 10, 1, iterations), tmp_path)
+
+    usual, longer, none = with_budget("joint", None), with_budget("joint", 2160), with_budget("source_only", 2160)
+    assert [item.place["iterations"] for item in (usual, longer, none)] == [240, 2160, None]
+    assert (longer.config.runner.max_epochs, longer.config.num_last_epochs) == (27, 9)
+    assert longer.config.checkpoint_config.interval == 9 and longer.config.checkpoint_config.save_optimizer
+    assert not usual.config.checkpoint_config.save_optimizer
+    assert usual.folder != longer.folder and none.folder.name == "source_only"
+    assert "--auto-resume" in longer.own[0].command
+    assert with_budget("joint", 240).config_sha256 == usual.config_sha256
+    with pytest.raises(UserError, match="`iterations=100`: expected a multiple of 80, one epoch of every method"):
+        with_budget("joint", 100)
+
+
+def test_a_start_from_the_command_line_has_a_folder_and_lines_of_its_own(tmp_path):
+    for task, shots in ((T1, 10), (make_task(tmp_path / "own"), None)):
+        usual = prepare(tmp_path / "work", task, "joint", shots)
+        tiny = prepare_run(Run(task, "ms2a", shots, 1, None, "tiny", "none"), tmp_path / "work")
+        assert usual.place["detector"] == "small" and tiny.place["detector"] == "tiny"
+        assert tiny.adaptation.work_dir != usual.adaptation.work_dir
+        assert tiny.config.model.neck.out_channels == tiny.config.model.adapter.channels == 96
+        assert tiny.adaptation.configs["base"].model.neck.out_channels == 96
+
+
+def test_a_task_is_read_once_for_all_methods(tmp_path):
+    task, read, said = make_task(tmp_path), {}, []
+    for method in ("joint", "ms2a", "oracle"):
+        prepare_run(Run(task, method, None, 1), tmp_path / "work", read=read, say=said.append)
+    assert len(read) == 1 and sum("data_report.json" in line for line in said) == 1
+
+
+def test_what_was_asked_for_is_noted_before_any_work(tmp_path):
+    results, said = tmp_path / "results.jsonl", []
+    for seed in (1, 2):
+        item = prepare(tmp_path, method="joint", seed=seed)
+        _keep(dict(result_line("joint", seed, 50.0) | item.place, config_sha256=item.config_sha256), results)
+        run_benchmark([item.run], tmp_path, results, say=lambda text, **_: said.append(text))
+    assert [place["seed"] for place in read_wanted(results)] == [1, 2]
+    assert missing_runs(read_results(results), read_wanted(results)) == []

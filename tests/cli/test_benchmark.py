@@ -1,13 +1,15 @@
 """tools/benchmark.py on a tiny task of one's own."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 from ms2a.errors import UserError
-from tests.tiny import ROOT, make_task, tool
+from tests.tiny import ROOT, make_task, result_line, tool
 
 
 @pytest.mark.slow
@@ -27,7 +29,7 @@ def test_runs_are_lines_that_are_not_done_twice_and_make_a_report(tmp_path):
         assert set(line["metrics"]) == {"target mAP", "target mAP_50", "source mAP", "source mAP_50"}
         assert line["cfg_options"] == {"test_batch_size": 2}
         assert line["peak_mib"] > 100 and line["provenance"]["versions"]["torch"]
-    assert "### line_a → line_b, 3 annotated images\n" in first.stdout
+    assert "### line_a → line_b, 3 annotated images, small detector from random weights\n" in first.stdout
     assert (tmp_path / "work" / "line_a_to_line_b_3.png").exists()
 
     checkpoint = tmp_path / "work" / "task" / "seed2" / "base" / "latest.pth"
@@ -40,7 +42,20 @@ def test_runs_are_lines_that_are_not_done_twice_and_make_a_report(tmp_path):
     ]
 
 
-def test_a_task_file_says_itself_how_many_images_are_annotated(tmp_path):
+def test_a_task_file_without_a_pool_says_itself_how_many_images_are_annotated(tmp_path):
     task = make_task(tmp_path)
-    with pytest.raises(UserError, match="leave out `shots`"):
+    content = yaml.safe_load(task.read_text())
+    del content["target"]["num_annotated"]
+    task.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match="leave out `shots`, or let its target have num_annotated"):
         tool("tools/benchmark.py")(["--tasks", task, "--shots", 10, "--seeds", 1, "--work-dir", tmp_path / "work"])
+
+
+def test_the_report_says_what_is_missing_of_what_was_asked_for(tmp_path, capsys):
+    names = ("source", "task", "shots", "method", "seed", "iterations", "detector", "weights")
+    asked = [{name: result_line("joint", seed, 50.0)[name] for name in names} for seed in (1, 2)]
+    (tmp_path / "results.jsonl").write_text(json.dumps(result_line("joint", 1, 50.0)) + "\n")
+    (tmp_path / "results_wanted.json").write_text(json.dumps(asked))
+    tool("tools/benchmark.py")(["--report", "--results", tmp_path / "results.jsonl"])
+    out = capsys.readouterr().out
+    assert "Missing: 1 runs that were asked for" in out and "| JOINT | 1" in re.sub(" +", " ", out)

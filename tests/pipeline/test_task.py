@@ -86,6 +86,27 @@ def test_steps_are_the_documented_commands(task, load, tmp_path):
     assert "adapter" in adapted.model and "adapter" not in base_detector.model
 
 
+def test_a_recipe_is_one_word(task, load):
+    said, found = [], {}
+    for recipe in (None, "released", "best"):
+        adaptation = load(task | ({"recipe": recipe} if recipe else {}), weights="none", say=said.append)
+        base, *stages = (adaptation.configs[stage] for stage in (BASE, SOURCE_TRAINING, TARGET_TRAINING))
+        found[recipe] = [(cfg.model.adapter.zero_init, cfg.colour_prob, cfg.num_colours) for cfg in stages]
+        assert "colour_prob" not in base and "zero_init" not in base  # no recipe trains the base anew
+        names = [step.name for step in steps_of(adaptation)]
+        assert ("cluster_colours" in names) == (recipe == "best")
+    assert found == {None: [(False, 0.0, 20)] * 2, "released": [(False, 0.0, 20)] * 2, "best": [(True, 0.8, 6)] * 2}
+    assert "recipe best: num_colours=6 instead of 20, by the number of unlabelled pictures" in said
+
+
+def test_options_come_after_the_recipe_and_an_unknown_one_is_a_mistake(task, load):
+    options = {"colour_prob": 0.3, "num_colours": 2}
+    config = load(task | {"recipe": "best"}, cfg_options=options).configs[SOURCE_TRAINING]
+    assert (config.model.adapter.zero_init, config.colour_prob, config.num_colours) == (True, 0.3, 2)
+    with pytest.raises(UserError, match="'recipe' is 'newest', expected 'released' or 'best'"):
+        load(task | {"recipe": "newest"})
+
+
 def test_colours_are_made_where_training_wants_them(task, load, tmp_path):
     adaptation = load(task, cfg_options={"colour_prob": 0.5, "num_colours": 3})
     write_configs(adaptation)

@@ -59,7 +59,7 @@ def check_memory_pictures(
         num_prototypes: clusters of maps.
         num_colours: clusters of colours, one sample a picture; None: no colours are clustered.
     """
-    different = pictures.num_images - pictures.copies - pictures.missing
+    different = pictures.num_different
     findings, remedy = Findings(), f"add pictures to {pictures.name}"
     if different * channels < num_prototypes:
         what = f"different pictures in {pictures.name}: {different * channels} maps for {num_prototypes} prototypes"

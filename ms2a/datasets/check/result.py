@@ -56,6 +56,11 @@ class CheckedSet:
         return len(self.coco["images"])
 
     @property
+    def num_different(self) -> int:
+        """Number of pictures that are there, copies of another one counted once."""
+        return self.num_images - self.copies - self.missing
+
+    @property
     def annotated(self) -> bool:
         """Whether the set has annotations at all, or is a folder of pictures."""
         return "annotations" in self.coco

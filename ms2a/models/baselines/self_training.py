@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ms2a.errors import UserError
+from ms2a.memory.objects import ObjectMemory
+from ms2a.models.baselines.believed import MatchedThresholds, box_vectors
 
 # The grey that YOLOX pads images with.
 PAD_VALUE = 114.0
@@ -25,16 +27,31 @@ class SelfTraining:
         doubt_thr: where the teacher's boxes score between this and ``score_thr``, the strong view is painted over, so
             that a doubtful object teaches neither that it is one nor that it is background; None: nothing is painted.
         start_iter: iterations until the teacher is asked for the first time.
+        match: so many of the objects that annotated images hold are believed, see
+            :class:`~ms2a.models.baselines.believed.MatchedThresholds`; ``score_thr`` is then the lowest threshold.
+            None: ``score_thr`` is the threshold of all classes.
     """
 
-    def __init__(self, score_thr: float = 0.5, doubt_thr: float | None = None, start_iter: int = 0) -> None:
+    def __init__(
+        self,
+        score_thr: float = 0.5,
+        doubt_thr: float | None = None,
+        start_iter: int = 0,
+        match: float | None = None,
+    ) -> None:
         self.score_thr = score_thr
         self.doubt_thr = doubt_thr
         self.start_iter = start_iter
+        self.matched = None if match is None else MatchedThresholds(match, score_thr)
 
     @torch.no_grad()
     def pseudo_labelled(
-        self, detector: nn.Module, weak: Tensor, strong: Tensor, img_metas: Sequence[dict]
+        self,
+        detector: nn.Module,
+        weak: Tensor,
+        strong: Tensor,
+        img_metas: Sequence[dict],
+        memory: ObjectMemory | None = None,
     ) -> tuple[Tensor, list[dict], list[Tensor], list[Tensor]]:
         """The images in which the teacher finds something, with what it finds.
 
@@ -42,17 +59,23 @@ class SelfTraining:
             detector: the student; its own weights and statistics are not touched.
             weak: views for the teacher, (B, 3, H, W) in 0–255.
             strong: views of the same images for the student, of the same shape; not changed.
-            img_metas: as from mmdet's pipelines.
+            img_metas: as from mmdet's pipelines; with ``match`` they hold ``objects_per_image``, see
+                :class:`~ms2a.models.baselines.SelfTrainingDataset`.
+            memory: boxes that it takes for background are no labels, but doubtful.
 
         Returns:
             for the N images with a pseudo-label: strong views (N, 3, H, W), metas, boxes (M, 4) in pixels of the view
             and labels int64 (M,) of each.
         """
         views, metas, boxes, labels = [], [], [], []
-        for view, meta, result in zip(strong, img_metas, self._ask_teacher(detector, weak, img_metas), strict=True):
-            found = torch.from_numpy(np.vstack(result)).to(view)  # (M, 5)
+        with _watching(detector, memory is not None) as maps:
+            results = self._ask_teacher(detector, weak, img_metas)
+        thresholds = self._thresholds(results, img_metas)
+        every = [torch.from_numpy(np.vstack(result)).to(strong) for result in results]  # (M, 5)
+        agreed = _agreed(memory, maps, every)
+        for view, meta, result, found, agrees in zip(strong, img_metas, results, every, agreed, strict=True):
             classes = torch.arange(len(result)).repeat_interleave(torch.tensor([len(part) for part in result]))
-            certain = found[:, 4] >= self.score_thr
+            certain = (found[:, 4] >= thresholds[classes].to(found)) & agrees
             if certain.any():
                 # An image in which the teacher finds nothing would teach that its objects are background.
                 views.append(self._without_doubts(view, found, certain))
@@ -69,6 +92,12 @@ class SelfTraining:
                 teacher_state(detector),
                 kwargs=dict(img=[weak], img_metas=[list(img_metas)], return_loss=False, rescale=False),
             )
+
+    def _thresholds(self, results: Sequence, img_metas: Sequence[dict]) -> Tensor:
+        """One a class."""
+        if self.matched is None:
+            return torch.full((len(results[0]),), self.score_thr)
+        return torch.from_numpy(self.matched(results, img_metas[0]["objects_per_image"])).float()
 
     def _without_doubts(self, view: Tensor, found: Tensor, certain: Tensor) -> Tensor:
         if self.doubt_thr is None:
@@ -96,6 +125,26 @@ def teacher_state(detector: nn.Module) -> dict[str, Tensor]:
     if not state:
         raise UserError("self-training needs a teacher: add MemoryEMAHook to custom_hooks of the config")
     return state
+
+
+@contextmanager
+def _watching(detector: nn.Module, wanted: bool) -> Iterator[list[Tensor]]:
+    """The neck's maps of the forward passes while it lasts, if they are wanted."""
+    maps: list[Tensor] = []
+    hook = detector.neck.register_forward_hook(lambda *passed: maps.extend(passed[-1])) if wanted else None
+    try:
+        yield maps
+    finally:
+        if hook:
+            hook.remove()
+
+
+def _agreed(memory: ObjectMemory | None, maps: Sequence[Tensor], found: Sequence[Tensor]) -> Sequence[Tensor]:
+    """For each image bool (M,), which of the boxes (M, 5) look like objects; all where there is no memory."""
+    if memory is None:
+        return [torch.ones(len(boxes), dtype=torch.bool, device=boxes.device) for boxes in found]
+    agreement = memory.agreement(box_vectors(maps, [boxes[:, :4] for boxes in found]))
+    return (agreement > 0).split([len(boxes) for boxes in found])
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from mmdet.datasets import DATASETS
 from mmdet.datasets.pipelines import Compose
 
 from ms2a.datasets.cross_domain_mix import CrossDomainMixDataset
+from ms2a.datasets.domain_concat import domain_of
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.datasets.readable import SkippedImages
 from ms2a.errors import UserError
@@ -45,12 +46,17 @@ class SelfTrainingDataset(CrossDomainMixDataset):
         self._unlabelled = ImageFolderDataset(**unlabelled, pipeline=geometry)
         self._skipped = SkippedImages(len(self._unlabelled))
         self._distortion, self._finish = Compose(distortion), Compose(finish)
+        annotated = [part.dataset for part in self.dataset.datasets if domain_of(part) == unlabelled["domain"]]
+        labels = [dataset.get_ann_info(index)["labels"] for dataset in annotated for index in range(len(dataset))]
+        counts = np.bincount(np.concatenate([*labels, []]).astype(int), minlength=len(self.CLASSES))
+        self._objects_per_image = tuple((counts / max(len(labels), 1)).tolist())
 
     def __getitem__(self, idx: int) -> dict:
         item = super().__getitem__(idx)
         view = self._draw()
         strong = self._finish(self._distortion(copy.deepcopy(view)))
         weak = self._finish(view)
+        weak["img_metas"].data["objects_per_image"] = self._objects_per_image
         return {
             **item,
             "unlabelled_weak": weak["img"],

@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mmdet.datasets import build_dataset
@@ -52,6 +55,8 @@ def test_the_two_views_share_their_geometry(config):
     assert {meta["domain"] for meta in metas} == {"night"}
     assert len({meta["filename"] for meta in metas}) > 1
     assert "gt_bboxes" in items[0]
+    coco = json.loads(Path(config["domains"][1]["dataset"]["ann_file"]).read_text())
+    assert {meta["objects_per_image"] for meta in metas} == {(len(coco["annotations"]) / len(coco["images"]),)}
 
 
 def test_only_the_strong_view_is_distorted(config):

@@ -1,0 +1,67 @@
+"""What runs of the benchmark have in common that are compared with each other."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ms2a.benchmark.plan import USUAL
+
+
+class Group(NamedTuple):
+    """What runs have in common that are compared with each other."""
+
+    development: bool
+    source: str
+    target: str
+    detector: str
+    weights: str
+    shots: int
+    iterations: int
+
+    @property
+    def title(self) -> str:
+        """Of its table."""
+        return f"{self.source} → {self.target}, {self.conditions}"
+
+    @property
+    def conditions(self) -> str:
+        """What the runs of all tasks may have in common."""
+        start = f"{self.detector} detector from {self.weights or 'random weights'}"
+        labels = f"{self.shots} annotated images" if self.shots else "mAP by annotated images"
+        budget = [f"{self.iterations} iterations"] if self.iterations else []
+        draw = ["development draw, tested on a part of the pool"] if self.development else []
+        return ", ".join([labels, *budget, start, *draw])
+
+    @property
+    def title_of_plot(self) -> str:
+        """In two lines."""
+        return self.title.replace(" images, ", " images\n", 1)
+
+    @property
+    def file_name(self) -> str:
+        """Of its plot, without its ending; it does not say what is usual."""
+        own = dict(detector=self.detector, weights=self.weights or None, iterations=self.iterations)
+        parts = [Path(str(value)).stem for name, value in own.items() if value not in (USUAL[name], 0)]
+        parts = [f"{self.source}_to_{self.target}_{self.shots or 'labels'}", *parts]
+        return "_".join(parts + ["development"] * self.development)
+
+
+def group_of(line: Mapping[str, Any]) -> Group:
+    """The group of a line; its budget is 0 where the line has none."""
+    start = line["detector"] or "own", line["weights"] or ""
+    return Group(
+        bool(line.get("development")), line["source"], line["task"], *start, line["shots"], line["iterations"] or 0
+    )
+
+
+def groups_of(lines: Sequence[Mapping[str, Any]]) -> list[Group]:
+    """All groups in order; what has no budget makes one only where nothing else does."""
+    found = set(map(group_of, lines))
+    budgets = {group._replace(iterations=0) for group in found if group.iterations}
+    return sorted(group for group in found if group.iterations or group not in budgets)
+
+
+def belongs(line: Mapping[str, Any], group: Group) -> bool:
+    """Whether a line is of a group; what has no budget is of those of every budget."""
+    own = group_of(line)
+    return own == group or (not own.iterations and own == group._replace(iterations=0))
