@@ -16,7 +16,7 @@ from mmdet.datasets import build_dataset
 
 from ms2a.apis.engine_worker import Form, Worker
 from ms2a.apis.export import export_onnx
-from ms2a.apis.quantise import quantise
+from ms2a.apis.quantise import import_nncf, quantise
 from ms2a.apis.test import TestRun, evaluate
 from ms2a.datasets.image_folder import find_images
 from ms2a.errors import UserError, warn
@@ -79,10 +79,12 @@ def compare_engines(
         a row for each form; the first is torch in float32, which the others are compared with.
 
     Raises:
-        UserError: no test set, or a detector that can't be exported.
+        UserError: no test set, a detector that can't be exported, or pictures to calibrate on without nncf.
     """
     if rounds < 1 or images < 1:
         raise UserError(f"`rounds={rounds}`, `images={images}`: expected 1 or more of each")
+    if unlabelled:
+        import_nncf()  # before the work of minutes
     cfg.data.test.test_mode = True
     dataset = build_dataset(cfg.data.test)
     run = TestRun(dataset, [[]] * len(dataset), cfg, str(checkpoint))

@@ -176,16 +176,17 @@ def _plain(value: Any) -> Any:
     return type(value)(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
-def import_extra(name: str) -> Any:
-    """One of the packages of the extra ``export``.
+def import_extra(name: str, packages: str = "onnx onnxruntime") -> Any:
+    """A package that not everybody has; ``packages`` are what to install.
 
     Raises:
-        UserError: it is not installed.
+        UserError: it is not installed, or lacks something itself.
     """
     try:
         return import_module(name)
-    except ImportError:
-        raise UserError(f"{name} is not installed; run: pip install onnx onnxruntime") from None
+    except ImportError as error:
+        what = "is not installed" if error.name == name else f"cannot be imported ({error})"
+        raise UserError(f"{name} {what}; run: pip install {packages}") from None
 
 
 def write_about(onnx: Any, path: Path, about: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,16 @@ NUM_PICTURES = 300
 ADAPTATION = r".*levels\.\d.*"
 
 
+def import_nncf() -> Any:
+    """The package that quantises.
+
+    Raises:
+        UserError: it is not installed, or lacks something itself.
+    """
+    os.environ.setdefault("NNCF_CI", "1")  # else it reports its use to its makers
+    return import_extra("nncf", "nncf openvino")
+
+
 def quantise(file: str | os.PathLike, pictures: Sequence[str | os.PathLike], out: str | os.PathLike) -> None:
     """Writes the int8 form of an exported detector; whether it is good enough is for a test set to say.
 
@@ -32,11 +41,7 @@ def quantise(file: str | os.PathLike, pictures: Sequence[str | os.PathLike], out
     Raises:
         UserError: nncf is not installed, or the file holds no raw maps or can't be read.
     """
-    try:
-        os.environ.setdefault("NNCF_CI", "1")  # else it reports its use to its makers
-        nncf = import_module("nncf")
-    except ImportError:
-        raise UserError("nncf is not installed; run: pip install nncf openvino") from None
+    nncf = import_nncf()
     onnx = import_extra("onnx")
     try:
         detector = ExportedDetector(file, "onnxruntime")

@@ -1,6 +1,7 @@
 """Detectors in torch and in the runtimes: tested, compared, quantised."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -100,6 +101,13 @@ def test_the_fastest_form_that_loses_at_most_half_a_point_is_to_be_taken():
     assert lines[0].startswith("| engine | precision | mAP a | mAP b | images/s, batch 1 |")
     assert lines[2].startswith("| torch 2.9 | float32 | 20.00 | 30.00 | 10.0 | 40.0 | 1.0 | 100 |")
     assert "| opencv 5.0 | float32 | – | 30.00 |" in lines[5]
+
+
+def test_int8_without_its_package_is_refused_before_anything_is_exported(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(UserError, match="nncf is not installed; run: pip install nncf openvino"):
+        compare_engines(load_config(folder / "config.py"), folder / "weights.pth", tmp_path, [folder])
+    assert not list(tmp_path.iterdir())
 
 
 def test_numbers_that_measure_nothing_are_refused(folder, tmp_path):

@@ -184,6 +184,13 @@ def test_without_the_packages_it_is_one_line(folder, tmp_path, monkeypatch, capl
         export_onnx(cfg, folder / "stage2.pth", tmp_path / "raw.onnx", raw=True)
 
 
+def test_a_package_that_lacks_another_says_which(tmp_path, monkeypatch):
+    (tmp_path / "broken_runtime.py").write_text("import part_of_it_that_is_missing")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="broken_runtime cannot be imported .*'part_of_it_that_is_missing'"):
+        export.import_extra("broken_runtime")
+
+
 def test_files_that_cannot_be_used_are_refused(folder, tmp_path):
     cfg = load_config(folder / "stage2.py")
     with pytest.raises(UserError, match="unknown domain 'fog'; the memory knows day, night"):
