@@ -2,6 +2,7 @@
 
 import copy
 import os
+from importlib import import_module
 
 import torch
 from mmcv import Config
@@ -34,6 +35,7 @@ def build_model(cfg: Config, checkpoint: str | os.PathLike, device: str | torch.
         UserError: the checkpoint is missing, truncated or refused, or has other weights, another memory or other
             classes than the config.
     """
+    import_module("ms2a.plugin")  # a config that another process sent was not loaded in this one
     content = read_checkpoint(checkpoint)
     model_cfg = copy.deepcopy(cfg.model)
     if model_cfg.get("adapter"):

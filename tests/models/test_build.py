@@ -1,3 +1,7 @@
+import pickle
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -35,6 +39,17 @@ def test_weights_classes_and_mode(folder):
     assert model.CLASSES == list(CLASSES)
     assert not any(module.training for module in model.modules())
     assert "train_cfg" in cfg.model  # the config is left as it was
+
+
+def test_a_config_of_another_process_builds_in_a_repaired_one(folder):
+    """Unpickling a config loads mmcv, and nothing of what ``load_config`` loads."""
+    (folder / "cfg.pkl").write_bytes(pickle.dumps(load_config(folder / "base.py")))
+    code = "import pickle, sys; from ms2a.models.build import build_model; import mmcv\n"
+    code += "build_model(pickle.load(open(sys.argv[1], 'rb')), sys.argv[2]); print(mmcv._repaired_by_ms2a)"
+    command = [sys.executable, "-c", code, str(folder / "cfg.pkl"), str(folder / "base.pth")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
+    assert "image shape" not in done.stderr
 
 
 def test_the_memory_comes_from_the_checkpoint_and_its_files_are_not_read(folder):
