@@ -78,5 +78,6 @@ class _KeyValues(argparse.Action):
         action = DictAction(self.option_strings, self.dest, nargs="+")
         try:
             action(parser, namespace, values, *args)
-        except (ValueError, RecursionError):
-            parser.error(f"--cfg-options {' '.join(values)}: expected KEY=VALUE words with plain values")
+        except (ValueError, RecursionError, AssertionError):  # the last: mmcv, where brackets are not closed
+            words = " ".join(values)
+            parser.error(f"--cfg-options {words}: expected KEY=VALUE words with plain values and closed brackets")

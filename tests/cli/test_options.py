@@ -86,3 +86,11 @@ def test_options_are_passed_on(monkeypatch, case):
     for name, value in given.items():
         assert value == (expected[name] if name in expected else defaults[name]), name
     assert set(expected) <= set(given)
+
+
+@pytest.mark.parametrize("words", ["x", "x=[1,2", "x=(1,[2)", "a=1 b=2]),3"])
+def test_words_that_are_no_options_are_one_line(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        import_module("ms2a.cli.train").main(["c.py", "--cfg-options", *words.split()])
+    assert ended.value.code == 2
+    assert f"--cfg-options {words}: expected KEY=VALUE words" in capsys.readouterr().err.splitlines()[-1]
