@@ -5,7 +5,7 @@ stage and stage II of the embedded benchmark, with loader workers, at one image 
 project's own git history. Rounds differ in their seed, which shows how much losses vary by chance. Seconds of the
 processor are those of a whole run, its start of about five included; they depend less on what else the machine does.
 ``--profile 1`` prints where one core's time goes instead. ``--nano 1`` compares the base stage of the nano detector at
-192x256 on one core with the version before 1×1 convolutions went to oneDNN there.
+192x256 on one core with commit 5689c18.
 """
 
 import json
@@ -39,7 +39,7 @@ STAGES = {
     "t1_pretrain_mom": ["max_epochs=3", "target_times=4", "load_from=None"],
 }
 NAMES = {"base": "base stage", "t1_pretrain_mom": "stage II"}
-# The version before oneDNN did 1×1 convolutions on one thread, and what makes the nano detector of the same config.
+# What nano is compared with, and what makes the nano detector of the same config.
 NANO_VERSION = "5689c18f0e5307ac530de1c11ef5ebfbb4deb589"
 NANO = ["detector=nano", "image_size=192,256", "random_size_range=6,6", "max_epochs=3", "workers_per_gpu=0"]
 # The recipe as it is now, for the first version's configs.

@@ -37,7 +37,6 @@ from ms2a.engine.checkpoint import check_resumable, find_latest, load_weights
 from ms2a.engine.console import libraries_print_into, show_what_people_need
 from ms2a.engine.distributed import choose_device, init_distributed, only_one_run
 from ms2a.engine.hooks import TRAINABLE_WHEN_FROZEN, freeze_all_but
-from ms2a.engine.pointwise import prefer_onednn
 from ms2a.errors import UserError
 from ms2a.settled import config_text, write_config
 
@@ -181,8 +180,6 @@ def _build_model(cfg: Config, classes: Sequence[str], logger: logging.Logger) ->
     model.register_load_state_dict_pre_hook(_drop_unknown_shadow_weights)
     # oneDNN's and cuDNN's convolutions are faster in this layout: a fifth of the training step on a CPU.
     model = model.to(memory_format=torch.channels_last)
-    if cfg.device == "cpu":
-        prefer_onednn(model)
     if cfg.get("freeze"):
         parts = TRAINABLE_WHEN_FROZEN if cfg["freeze"] is True else cfg["freeze"]
         parts = [parts] if isinstance(parts, str) else parts  # as --cfg-options gives a single one
