@@ -56,5 +56,6 @@ def test_the_example_of_both_stages_runs(tmp_path, monkeypatch):
     task.rename(tmp_path / "my_task.yaml")
     monkeypatch.chdir(tmp_path)
     names = run(example for example in EXAMPLES if LONG in example)
-    assert set(names["summary"]["results"]["MS2A"]) == {"line_b mAP", "line_b mAP_50"}
+    scores = {f"{domain} {score}" for domain in ("line_b", "line_a") for score in ("mAP", "mAP_50")}
+    assert set(names["summary"]["results"]["MS2A"]) == scores
     assert (tmp_path / WORK / "target_training" / "latest.pth").exists()
