@@ -132,12 +132,13 @@ def config_name(cfg: Config) -> str:
 
 def _add_loggers(cfg: Config) -> None:
     """Adds ``training.csv``; and TensorBoard, where it is installed and the config does not say no."""
-    loggers = [hook["type"] for hook in cfg.log_config.hooks]
+    hooks = list(cfg.log_config.get("hooks") or ())
+    loggers = [hook["type"] for hook in hooks]
     asked = cfg.get("tensorboard") or TENSORBOARD in loggers
     if asked and not find_spec("tensorboard"):
         raise UserError("the config asks for TensorBoard, which is not installed; run: pip install tensorboard")
     wanted = [CSV, TENSORBOARD] if asked or (cfg.get("tensorboard") is None and find_spec("tensorboard")) else [CSV]
-    cfg.log_config.hooks += [dict(type=name) for name in wanted if name not in loggers]
+    cfg.log_config.hooks = hooks + [dict(type=name) for name in wanted if name not in loggers]
 
 
 def told_loggers(cfg: Config) -> str:

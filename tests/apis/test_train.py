@@ -83,8 +83,9 @@ def test_the_recorded_config_trains_the_same_again(stage_two, base, folder):
             train(cfg, work_dir=folder / "recorded", device="cpu", validate=False, auto_resume=True)
 
 
-def test_a_config_without_evaluation_and_log_level_trains(folder, tmp_path):
-    text = (folder / "base.py").read_text() + "evaluation = None\ndel log_level\n"
+@pytest.mark.parametrize("log", ["dict(interval=1)", "dict(interval=1, hooks=())"])
+def test_a_config_without_evaluation_log_level_and_loggers_trains(folder, tmp_path, log):
+    text = (folder / "base.py").read_text() + f"evaluation = None\ndel log_level\nlog_config = {log}\n"
     (tmp_path / "base.py").write_text(text)
     assert train(load_config(tmp_path / "base.py", settings()), work_dir=tmp_path / "run", device="cpu").is_file()
 
