@@ -185,6 +185,8 @@ def read_text(path: str | os.PathLike, what: str) -> str:
         raise UserError(f"{what} {path} does not exist; check the path") from None
     except UnicodeDecodeError:
         raise UserError(f"{what} {path} is not text in UTF-8; save it as such") from None
+    except ValueError as error:  # a path that no file can have
+        raise UserError(f"{what} {str(path)!r} cannot be the name of a file: {error}") from None
 
 
 def _reason(error: Exception) -> str:

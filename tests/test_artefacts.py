@@ -137,3 +137,8 @@ def test_an_output_that_cannot_be_written_is_found_out_before(tmp_path):
     for path in (tmp_path / "file" / "a.json", tmp_path / "file" / "deep" / "a.json"):
         with pytest.raises(OSError, match="file"):
             check_output(path)
+
+
+def test_a_path_that_no_file_can_have_is_one_line():
+    with pytest.raises(UserError, match=r"annotation file 'a\\x00b' cannot be the name of a file"):
+        read_json("a\0b", "annotation file")
