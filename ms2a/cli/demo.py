@@ -9,7 +9,7 @@ from ms2a.cli.command import add_cfg_options, add_device, run_command
 from ms2a.errors import seed
 
 DEMO = "yolox/yolox_fs_n_128x320_indus_synth_demo_pretrain_mom_ft.py"
-# A detector of the bright conveyor, trained on its generated images alone, see docs/quickstart.md.
+# A detector of the bright conveyor, trained on its generated images alone, see docs/data.md.
 WEIGHTS = "weights/indus_synth_source_small.pth"
 
 

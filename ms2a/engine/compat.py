@@ -26,10 +26,9 @@ import torch
 from mmcv import Config
 from mmcv.parallel import MMDataParallel, MMDistributedDataParallel
 from mmcv.parallel.scatter_gather import scatter_kwargs
-from mmcv.runner import BaseRunner, LrUpdaterHook, epoch_based_runner, get_dist_info, iter_based_runner
+from mmcv.runner import BaseRunner, epoch_based_runner, get_dist_info, iter_based_runner
 from mmcv.runner import checkpoint as mmcv_checkpoint
 from mmcv.runner.optimizer import default_constructor
-from mmdet.core.hook.yolox_lrupdater_hook import YOLOXLrUpdaterHook
 from mmdet.datasets.pipelines import Collect
 from torch import Tensor, nn
 
@@ -37,6 +36,7 @@ from ms2a import operators
 from ms2a.artefacts import atomic_path
 from ms2a.config_references import fill_references
 from ms2a.engine.kept import kept_settings_told
+from ms2a.engine.lr_repairs import anneal_yolox_lr_over_no_epochs, take_no_epochs_to_warm_up_for_no_warm_up
 from ms2a.errors import UserError
 
 # The package mmcv.ops binds the function "nms" over the module of that name.
@@ -211,33 +211,6 @@ def never_run_the_config_of_a_checkpoint() -> None:
 
     BaseRunner.load_checkpoint = load_without_config
     BaseRunner.resume = resume_with_own_config
-
-
-def anneal_yolox_lr_over_no_epochs() -> None:
-    """Mmdet's YOLOX lr hook divides by zero when the warm-up and the last epochs leave nothing between them."""
-    original = YOLOXLrUpdaterHook.get_lr
-
-    @functools.wraps(original)
-    def get_lr(self: YOLOXLrUpdaterHook, runner: Any, base_lr: float) -> float:
-        progress, end = (runner.epoch, runner.max_epochs) if self.by_epoch else (runner.iter, runner.max_iters)
-        fixed_from = end - len(runner.data_loader) * self.num_last_epochs
-        if progress + 1 < fixed_from <= self.warmup_iters:
-            # Still warming up: the warm-up scales the rate from which annealing would start.
-            return base_lr
-        return original(self, runner, base_lr)
-
-    YOLOXLrUpdaterHook.get_lr = get_lr
-
-
-def take_no_epochs_to_warm_up_for_no_warm_up() -> None:
-    """Mmcv's lr hooks refuse ``warmup_iters=0`` beside a kind of it, which a recipe's ``warmup_epochs=0`` gives."""
-    original = LrUpdaterHook.__init__
-
-    @functools.wraps(original)
-    def init(self: LrUpdaterHook, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **(kwargs | {"warmup": None} if kwargs.get("warmup_iters") == 0 else kwargs))
-
-    LrUpdaterHook.__init__ = init
 
 
 def pause_between_epochs_only_when_distributed() -> None:
