@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder = Path(name)
         make_images(folder, args.images, args.height, args.width)
         pictures = [str(folder / f"{number}.jpg") for number in range(args.images)]
-        cfg, model = detector(MS2A, args.widen_factor)
+        cfg, model = detector(MS2A, args.widen_factor, (args.height, args.width))
         weights = folder / "checkpoint.pth"
         torch.save(dict(meta=dict(CLASSES=CLASSES), state_dict=model.state_dict()), weights)
         workers = [

@@ -49,9 +49,9 @@ def make_images(folder: Path, count: int, height: int, width: int) -> None:
     write_json(dict(images=images, annotations=[], categories=categories), folder / "test.json")
 
 
-def detector(config: str, width: float) -> tuple[Config, nn.Module]:
+def detector(config: str, width: float, size_hw: tuple[int, int] = (128, 320)) -> tuple[Config, nn.Module]:
     """A detector with random weights whose maps differ between images, and that finds few boxes, all at stride 32."""
-    cfg, model = random_detector(config, width)
+    cfg, model = random_detector(config, width, size_hw=size_hw)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # what it sees now becomes its statistics
@@ -122,10 +122,12 @@ def exported(cfg: Config, model: nn.Module, folder: Path) -> OnnxDetector:
     return OnnxDetector(folder / "detector.onnx", CLASSES)
 
 
-def sides_of(folder: Path, width: float, batch: int) -> Iterator[tuple[str, nn.Module, Loader]]:
+def sides_of(
+    folder: Path, width: float, batch: int, size_hw: tuple[int, int]
+) -> Iterator[tuple[str, nn.Module, Loader]]:
     """What is compared, mmdet's loop first."""
-    plain_cfg, plain = detector(PLAIN, width)
-    memory_cfg, memory = detector(MS2A, width)
+    plain_cfg, plain = detector(PLAIN, width, size_hw)
+    memory_cfg, memory = detector(MS2A, width, size_hw)
     yield "mmdet", stock_detector(plain_cfg, plain), loader_of(plain_cfg, folder, 1)
     batches = ThreadedLoader(loader_of(plain_cfg, folder, batch))  # as tools/test.py loads them
     yield "Plain YOLOX", speed_up(copy.deepcopy(plain)), batches
@@ -174,7 +176,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory() as name:
         make_images(Path(name), args.images, args.height, args.width)
-        names, models, loaders = zip(*sides_of(Path(name), args.widen_factor, args.batch), strict=True)
+        sides = sides_of(Path(name), args.widen_factor, args.batch, (args.height, args.width))
+        names, models, loaders = zip(*sides, strict=True)
         if args.profile:
             print_profile(profile(dict(zip(names[:3], models, strict=False)), loaders[:3], args.rounds), digits=1)
             return

@@ -13,6 +13,7 @@ from ms2a.artefacts import read_json, write_text
 FOLDER = Path(__file__).parent
 NOT_BENCHMARKS = {
     "__init__.py",
+    "clustering_large.py",  # needs scikit-learn
     "compare.py",
     "detectors.py",
     "gpu_check.py",

@@ -21,3 +21,4 @@ ENGINES = ("auto", "torch", "onnxruntime", "openvino", "opencv")
 PRECISIONS = ("float32", "bfloat16")
 # What an exported file may be made for.
 RUNTIMES = ("onnxruntime", "openvino", "opencv", "ncnn", "tract")
+EXPORTERS = ("torchscript", "dynamo")

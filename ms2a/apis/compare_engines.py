@@ -79,7 +79,8 @@ def compare_engines(
         a row for each form; the first is torch in float32, which the others are compared with.
 
     Raises:
-        UserError: no test set, a detector that can't be exported, or pictures to calibrate on without nncf.
+        UserError: no test set, or pictures to calibrate on without nncf. A form that can't be made is left out with a
+            warning.
     """
     if rounds < 1 or images < 1:
         raise UserError(f"`rounds={rounds}`, `images={images}`: expected 1 or more of each")
@@ -130,21 +131,29 @@ def forms(
     engines = [engine for engine in ("onnxruntime", "openvino") if find_spec(engine)]
     if not engines:
         warn("neither onnxruntime nor openvino is installed; run: pip install onnx onnxruntime openvino")
+        return
+
+    def exported(name: str, **how: Any) -> Path | None:
+        try:
+            export_onnx(cfg, checkpoint, folder / f"{name}.onnx", **how)
+        except UserError as error:
+            warn(f"{error}: it is left out")
+            return None
+        return folder / f"{name}.onnx"
+
     for engine in engines:
-        file = folder / f"{engine}.onnx"
-        export_onnx(cfg, checkpoint, file, all_domains=has_memory, runtime=engine)
-        yield Form(engine, FLOAT32, (str(file),))
-        if engine == "openvino" and openvino_has_bfloat16():
-            yield Form(engine, "bfloat16", (str(file),))
-    steps = read_about(file)["preprocessing"] if engines else None
-    if steps and not steps["divisor"]:
-        file = folder / "opencv.onnx"
-        export_onnx(cfg, checkpoint, file, raw=True, size=steps["size_hw"], runtime="opencv")
+        if file := exported(engine, all_domains=has_memory, runtime=engine):
+            yield Form(engine, FLOAT32, (str(file),))
+            if engine == "openvino" and openvino_has_bfloat16():
+                yield Form(engine, "bfloat16", (str(file),))
+    if not (raw := exported("raw", raw=True)):  # of the target, as the pictures to calibrate on are
+        return
+    steps = read_about(raw)["preprocessing"]
+    if not steps["divisor"] and (file := exported("opencv", raw=True, size=steps["size_hw"], runtime="opencv")):
         yield Form("opencv", FLOAT32, (str(file),), read_about(file)["domain"])
-    if unlabelled and engines:
+    if unlabelled:
         pictures = [Path(root, name) for part in unlabelled for root, name in find_images(part)]
-        raw, file = folder / "raw.onnx", folder / "int8.onnx"
-        export_onnx(cfg, checkpoint, raw, raw=True)  # of the target, as the pictures are
+        file = folder / "int8.onnx"
         quantise(raw, pictures, file)
         for engine in engines:
             yield Form(engine, "int8", (str(file),), read_about(file)["domain"])

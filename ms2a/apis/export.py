@@ -28,7 +28,8 @@ from ms2a.runtime.about import DETECTIONS, DOMAIN, IMAGES, METADATA_KEY, RAW
 
 logger = logging.getLogger("mmdet")
 
-OPSET = 17
+# How torch makes the graph: by running the network once, or by torch.export, which needs onnxscript. To its opset.
+EXPORTERS = {"torchscript": 17, "dynamo": 18}
 TRACED_SHAPE = (2, 3, 96, 160)
 
 
@@ -67,6 +68,7 @@ def export_onnx(
     size: Sequence[int] | None = None,
     batch: int | None = None,
     runtime: str = "openvino",
+    exporter: str = "torchscript",
 ) -> list[str]:
     """Writes a trained detector as an ONNX file, checked against PyTorch before it is kept.
 
@@ -91,15 +93,24 @@ def export_onnx(
         size: height and width of the images, fixed; None: any.
         batch: images in a batch, fixed; None: any, or 1 where ``size`` is fixed.
         runtime: the form for one of :data:`RUNTIMES`; the file runs in the others too where they can.
+        exporter: which of torch's makes the graph, one of :data:`EXPORTERS`. torch calls the first deprecated; both
+            files compute the same, OpenCV reads that of the first only.
 
     Returns:
         the runtimes that it was checked in; none where none is installed.
 
     Raises:
-        UserError: onnx is not installed, an unknown domain or none at all, no NMS, a checkpoint that does not fit, a
-            form that the runtime can't run, or a file that does not compute what PyTorch does.
+        UserError: onnx, or for ``"dynamo"`` onnxscript, is not installed, an unknown domain or none at all, no NMS, a
+            checkpoint that does not fit, a form that the runtime can't run, or a file that does not compute what
+            PyTorch does.
     """
     onnx = import_extra("onnx")
+    if exporter not in EXPORTERS:
+        raise UserError(f"`exporter={exporter}`: expected one of {', '.join(EXPORTERS)}")
+    if exporter == "dynamo":
+        if runtime == "opencv":
+            raise UserError("`exporter=dynamo`: OpenCV (5.0.0) can't read such a file; take torchscript for it")
+        import_extra("onnxscript", "onnxscript")
     shape = fixed_shape(size, batch)
     form = check_form(runtime, shape, raw, all_domains)
     check_output(out)
@@ -126,7 +137,7 @@ def export_onnx(
     if about["preprocessing"] is None:
         logger.warning("the test pipeline has steps that ms2a.runtime does not know: only MS2A's commands run the file")
     with atomic_path(out) as temporary:
-        _trace(network, temporary, RAW if raw else DETECTIONS, shape, len(domains))
+        _trace(network, temporary, RAW if raw else DETECTIONS, shape, len(domains), exporter)
         if shape:
             fold_constants(temporary)
         write_about(onnx, temporary, about)
@@ -198,27 +209,37 @@ def write_about(onnx: Any, path: Path, about: dict[str, Any]) -> None:
 
 
 def _trace(
-    network: nn.Module, path: Path, outputs: Sequence[str], shape: Sequence[int] | None, num_domains: int
+    network: nn.Module,
+    path: Path,
+    outputs: Sequence[str],
+    shape: Sequence[int] | None,
+    num_domains: int,
+    exporter: str,
 ) -> None:
-    axes = {name: {0: "batch"} for name in (*outputs, DOMAIN)}
-    if outputs == RAW:
-        axes |= {name: {0: "batch", 2: f"height_{name}", 3: f"width_{name}"} for name in outputs}
     inputs = example_inputs(shape or TRACED_SHAPE, num_domains)
     names = (IMAGES, DOMAIN)[: len(inputs)]
-    axes = {name: axes[name] for name in (*outputs, *names) if name != IMAGES}
-    axes[IMAGES] = {0: "batch", 2: "height", 3: "width"}
+    options = dict(input_names=list(names), output_names=list(outputs), opset_version=EXPORTERS[exporter])
+    if exporter == "dynamo":
+        options |= dict(dynamo=True, verbose=False, external_data=False)
+        options |= dict(dynamic_shapes=None if shape else _any_shapes(names))
+    else:
+        options |= dict(dynamo=False, dynamic_axes=None if shape else _any_axes(names, outputs))
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the tracer, about sizes that are values of the graph here
-        torch.onnx.export(
-            network,
-            inputs,
-            str(path),
-            opset_version=OPSET,
-            input_names=list(names),
-            output_names=list(outputs),
-            dynamic_axes=None if shape else axes,
-            dynamo=False,
-        )
+        torch.onnx.export(network, inputs, str(path), **options)
+
+
+def _any_axes(names: Sequence[str], outputs: Sequence[str]) -> dict[str, dict[int, str]]:
+    axes = {name: {0: "batch"} for name in (*outputs, *names)}
+    if outputs == RAW:
+        axes |= {name: {0: "batch", 2: f"height_{name}", 3: f"width_{name}"} for name in outputs}
+    return axes | {IMAGES: {0: "batch", 2: "height", 3: "width"}}
+
+
+def _any_shapes(names: Sequence[str]) -> list[dict]:
+    # torch.export keeps an axis of 1 apart; the file takes one image all the same.
+    batch, height, width = (torch.export.Dim(name, min=2) for name in ("batch", "height_32", "width_32"))
+    return [{0: batch, 2: 32 * height, 3: 32 * width}, {0: batch}][: len(names)]
 
 
 def fold_constants(path: Path) -> None:

@@ -71,7 +71,7 @@ class Detections(nn.Module):
         boxes, scores, labels = self.decode(self.network(images, domain))  # (B, N, 4), (B, N), (B, N)
         classes = torch.arange(self.head.cls_out_channels, device=labels.device)[:, None]
         by_class = torch.where(labels[:, None] == classes, scores[:, None], -1.0)  # (B, classes, N)
-        chosen = _Suppression.apply(boxes, by_class, self.iou_threshold, self.score_thr)
+        chosen = _suppress(boxes, by_class, self.iou_threshold, self.score_thr)
         kept = torch.full_like(scores, -1.0).index_put((chosen[:, 0], chosen[:, 2]), scores.new_zeros(()))
         # K rows that stand for no detection, so that there are K to choose from in small images too.
         spare = scores.new_zeros(1, self.max_per_img).expand(scores.shape[0], -1)
@@ -93,6 +93,16 @@ class Detections(nn.Module):
         )
         scores, labels = classes.sigmoid().max(dim=2)
         return self.head._bbox_decode(torch.cat(priors), boxes), scores * objectness.sigmoid()[..., 0], labels
+
+
+def _suppress(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
+    if not torch.compiler.is_exporting():
+        return _Suppression.apply(boxes, scores, iou_threshold, score_thr)
+    # torch.export knows no Function.symbolic, and a number of rows that depends on values only by this operator.
+    number = (scores > score_thr).nonzero().shape[0]
+    limits = [torch.tensor([value]) for value in (torch.iinfo(torch.int64).max, iou_threshold, score_thr)]
+    operands = (boxes, scores, *limits)
+    return torch.onnx.ops.symbolic("NonMaxSuppression", operands, dtype=torch.int64, shape=(number, 3))
 
 
 class _Suppression(torch.autograd.Function):

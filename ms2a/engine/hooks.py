@@ -116,27 +116,34 @@ class FrozenBatchNormHook(Hook):
 
 @HOOKS.register_module()
 class PreciseNormHook(Hook):
-    """Estimates the statistics of all batch norms anew at the end of every epoch, as means over a data set.
+    """Estimates the statistics of all batch norms anew at the end of the training, as means over a data set.
 
     With the target's unlabelled images and a learning rate of 0 this is AdaBN (Li 2016, "Revisiting Batch Normalization
-    for Practical Domain Adaptation"). Register it after the moving average, whose weights it then sees. torch's
-    ``update_bn`` would put the rest of the detector into training mode too, with its dropout and its drawn sizes.
+    for Practical Domain Adaptation"); a ``share`` keeps a part of those of the training (Schneider 2020, "Improving
+    Robustness against Common Corruptions by Covariate Shift Adaptation"). Register it after the moving average, whose
+    weights it then sees. torch's ``update_bn`` would put the rest of the detector into training mode too, with its
+    dropout and its drawn sizes.
 
     Args:
         dataset: config of a data set with a test pipeline.
         batch_size: images per forward pass.
+        share: of the new statistics in what is kept, in 0–1; the rest are those of the training.
     """
 
-    def __init__(self, dataset: dict, batch_size: int = 8):
+    def __init__(self, dataset: dict, batch_size: int = 8, share: float = 1.0):
         self.dataset = dataset
         self.batch_size = batch_size
+        self.share = share
 
     def after_train_epoch(self, runner) -> None:
-        """Runs the detector over the data set with only its batch norms in training mode."""
+        """After the last epoch runs the detector over the data set with only its batch norms in training mode."""
+        if not self.is_last_epoch(runner):
+            return
         dataset = build_dataset(self.dataset)
         loader = build_dataloader(dataset, self.batch_size, workers_per_gpu=0, dist=False, shuffle=False)
         norms = [module for module in runner.model.modules() if isinstance(module, _BatchNorm)]
         momenta = [norm.momentum for norm in norms]
+        trained = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]
         runner.model.eval()
         for norm in norms:
             norm.reset_running_stats()
@@ -146,8 +153,10 @@ class PreciseNormHook(Hook):
             for batch in loader:
                 runner.model(return_loss=False, **batch)
         runner.model.train()
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, momentum, (mean, variance) in zip(norms, momenta, trained, strict=True):
             norm.momentum = momentum
+            norm.running_mean.lerp_(mean, 1 - self.share)
+            norm.running_var.lerp_(variance, 1 - self.share)
 
 
 def freeze_all_but(model: nn.Module, trainable: Sequence[str] = TRAINABLE_WHEN_FROZEN) -> list[str]:

@@ -19,13 +19,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--domain", help="whose memory is read, where the file holds several")
     parser.add_argument("--score-thr", type=float, default=SCORE_THR, help="lowest score (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="of the engine (default: one a core)")
+    parser.add_argument("--batch", type=int, default=8, help="pictures at once (default: %(default)s)")
     args = parser.parse_args(argv)
+    if args.batch < 1:
+        parser.error(f"argument --batch: {args.batch} is below 1")
     detector = ExportedDetector(args.detector, args.engine, args.precision, args.threads)
-    for path in args.images:
-        found = detector(path, args.domain, args.score_thr)
-        rows = zip(found.boxes_xyxy.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True)
-        boxes = [dict(name=detector.classes[n], label=n, score=score, box_xyxy=box) for box, score, n in rows]
-        print(json.dumps(dict(image=path, detections=boxes)), flush=True)
+    for start in range(0, len(args.images), args.batch):
+        paths = args.images[start : start + args.batch]
+        for path, found in zip(paths, detector(paths, args.domain, args.score_thr, args.batch), strict=True):
+            rows = zip(found.boxes_xyxy.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True)
+            boxes = [dict(name=detector.classes[n], label=n, score=score, box_xyxy=box) for box, score, n in rows]
+            print(json.dumps(dict(image=path, detections=boxes)), flush=True)
 
 
 if __name__ == "__main__":

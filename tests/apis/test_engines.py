@@ -1,13 +1,14 @@
 """Detectors in torch and in the runtimes: tested, compared, quantised."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
 import pytest
 
 import ms2a
-from ms2a.apis.compare_engines import Row, compare_engines, table, verdicts
+from ms2a.apis.compare_engines import Row, compare_engines, forms, table, verdicts
 from ms2a.apis.engine_worker import Form
 from ms2a.apis.export import export_onnx
 from ms2a.apis.quantise import quantise
@@ -108,6 +109,18 @@ def test_int8_without_its_package_is_refused_before_anything_is_exported(folder,
     with pytest.raises(UserError, match="nncf is not installed; run: pip install nncf openvino"):
         compare_engines(load_config(folder / "config.py"), folder / "weights.pth", tmp_path, [folder])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_form_that_can_not_be_made_is_left_out_with_its_reason(folder, tmp_path, monkeypatch, capsys):
+    def export(cfg, checkpoint, out, runtime="onnxruntime", **how):
+        if runtime == "opencv":
+            raise UserError(f"{out} is not kept")
+        shutil.copy(folder / "all.onnx", out)
+
+    monkeypatch.setattr("ms2a.apis.compare_engines.export_onnx", export)
+    made = {form.engine for form in forms(load_config(folder / "config.py"), folder / "weights.pth", tmp_path)}
+    assert "torch" in made and "onnxruntime" in made and "opencv" not in made
+    assert "opencv.onnx is not kept: it is left out" in capsys.readouterr().err
 
 
 def test_numbers_that_measure_nothing_are_refused(folder, tmp_path):

@@ -9,8 +9,9 @@ import pytest
 import torch
 import torchvision
 
+from ms2a import defaults
 from ms2a.apis import export, export_check
-from ms2a.apis.export import export_onnx
+from ms2a.apis.export import EXPORTERS, export_onnx
 from ms2a.apis.export_check import detections_difference
 from ms2a.apis.export_network import _Suppression, stem_as_one_convolution
 from ms2a.apis.onnx_detector import OnnxDetector
@@ -34,6 +35,14 @@ def folder(tmp_path_factory):
     for name in ("base", "stage2"):
         calibrate(make_checkpoint(folder / f"{name}.pth", folder / f"{name}.py", CLASSES), folder / f"{name}.py")
     return folder
+
+
+@pytest.fixture(params=EXPORTERS)
+def exporter(request):
+    """Either of torch's."""
+    if request.param == "dynamo":
+        pytest.importorskip("onnxscript")
+    return request.param
 
 
 def open_session(path):
@@ -98,9 +107,9 @@ def test_what_depends_on_memory_alone_is_a_constant(folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["base", "stage2"])
-def test_detections_are_those_of_the_detector(folder, tmp_path, name):
+def test_detections_are_those_of_the_detector(folder, tmp_path, name, exporter):
     cfg = load_config(folder / f"{name}.py", {"model.test_cfg.score_thr": 0.2, "model.test_cfg.max_per_img": 40})
-    assert export_onnx(cfg, folder / f"{name}.pth", tmp_path / "detector.onnx")
+    assert export_onnx(cfg, folder / f"{name}.pth", tmp_path / "detector.onnx", exporter=exporter)
     model, exported = build_model(cfg, folder / f"{name}.pth"), OnnxDetector(tmp_path / "detector.onnx", CLASSES)
     assert exported.domains == (["night"] if name == "stage2" else [])
     total = 0
@@ -214,9 +223,10 @@ def test_the_file_says_where_it_comes_from(folder, tmp_path):
     assert about["provenance"]["versions"]["torch"]
 
 
-def test_a_file_of_all_domains_reads_each_images_own(folder, tmp_path):
+def test_a_file_of_all_domains_reads_each_images_own(folder, tmp_path, exporter):
     cfg = load_config(folder / "stage2.py")
-    assert export_onnx(cfg, folder / "stage2.pth", tmp_path / "all.onnx", raw=True, all_domains=True)
+    options = dict(raw=True, all_domains=True, exporter=exporter)
+    assert export_onnx(cfg, folder / "stage2.pth", tmp_path / "all.onnx", **options)
     about, session = read_about(tmp_path / "all.onnx"), open_session(tmp_path / "all.onnx")
     assert (about["domains"], about["domain"]) == (["day", "night"], "night")
     model = build_model(cfg, folder / "stage2.pth")
@@ -228,10 +238,11 @@ def test_a_file_of_all_domains_reads_each_images_own(folder, tmp_path):
         assert np.abs(ours - expected).max() < 1e-4 * max(np.abs(expected).max(), 1)
 
 
-def test_fixed_sizes_leave_no_size_in_the_graph(folder, tmp_path):
+def test_fixed_sizes_leave_no_size_in_the_graph(folder, tmp_path, exporter):
     onnx = pytest.importorskip("onnx")
     cfg = load_config(folder / "stage2.py")
-    assert export_onnx(cfg, folder / "stage2.pth", tmp_path / "raw.onnx", raw=True, size=(64, 96), batch=2)
+    options = dict(raw=True, size=(64, 96), batch=2, exporter=exporter)
+    assert export_onnx(cfg, folder / "stage2.pth", tmp_path / "raw.onnx", **options)
     graph = onnx.load(str(tmp_path / "raw.onnx")).graph
     assert [side.dim_value for side in graph.input[0].type.tensor_type.shape.dim] == [2, 3, 64, 96]
     assert not {"Shape", "Range", "Slice"} & {node.op_type for node in graph.node}
@@ -270,9 +281,15 @@ def test_the_stem_as_one_convolution_is_the_same_function(folder):
         (dict(runtime="opencv", raw=True), "`runtime=opencv` takes fixed sizes and runs no NMS: give `size`"),
         (dict(runtime="tract", size=(64, 96)), "`runtime=tract` takes fixed sizes and runs no NMS"),
         (dict(runtime="opencv", raw=True, size=(64, 96), batch=2), "`batch=2`: opencv computes batches of the memory"),
+        (dict(exporter="caffe"), "`exporter=caffe`: expected one of torchscript, dynamo"),
+        (dict(exporter="dynamo", runtime="opencv"), "`exporter=dynamo`: OpenCV (5.0.0) can't read such a file"),
     ],
 )
 def test_forms_that_a_runtime_cannot_run_are_refused(folder, tmp_path, options, message):
     with pytest.raises(UserError, match=re.escape(message)):
         export_onnx(load_config(folder / "stage2.py"), folder / "stage2.pth", tmp_path / "x.onnx", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_commands_exporters_are_those_of_the_module():
+    assert defaults.EXPORTERS == tuple(EXPORTERS)

@@ -35,8 +35,9 @@ def test_the_detector_builds(name):
 @pytest.mark.parametrize("name", TRAINED)
 def test_all_methods_train_equally_long_on_the_same_data(name):
     cfg, reference = load(name), load("joint")
-    for key in ("optimizer", "optimizer_config", "lr_config", "runner", "custom_hooks", "seed"):
+    for key in ("optimizer", "optimizer_config", "lr_config", "runner", "seed"):
         assert cfg[key] == reference[key], key
+    assert cfg.custom_hooks[: len(reference.custom_hooks)] == reference.custom_hooks
     assert sum(domain.samples for domain in cfg.data.train.domains) == 640
     assert cfg.data.train_dataloader == reference.data.train_dataloader
     assert cfg.data.test == reference.data.test

@@ -285,7 +285,7 @@ def test_the_domain_decides_which_memory_is_read(config, checkpoint, tmp_path):
 def test_an_exported_detector_finds_what_its_checkpoint_finds(config, checkpoint, tmp_path, capsys):
     options = ["--domain", "day", "--cfg-options", "model.test_cfg.max_per_img=999"]
     run_export([config, checkpoint, tmp_path / "day.onnx", *options])
-    assert "day.onnx: agrees with PyTorch to 1e-4" in capsys.readouterr().out
+    assert "day.onnx: agrees with PyTorch in" in capsys.readouterr().out
     found = {}
     for name, weights in (("torch", checkpoint), ("onnx", tmp_path / "day.onnx")):
         run_inference([config, weights, tmp_path / name, *options, "--device", "cpu"])

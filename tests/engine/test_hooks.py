@@ -190,7 +190,8 @@ def test_processes_without_a_loader_seed_share_the_runs_order():
     assert sampler.seed == 7
 
 
-def test_precise_norm_takes_means_over_the_data_set():
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_precise_norm_takes_means_over_the_data_set(share):
     """Against statistics computed by hand, whatever the momentum; other parts and the weights stay."""
     images = torch.rand(6, 3, 4, 4) * torch.arange(1, 7)[:, None, None, None]
 
@@ -216,13 +217,18 @@ def test_precise_norm_takes_means_over_the_data_set():
     torch.manual_seed(0)
     model = Runs().train()
     weights = {name: value.clone() for name, value in model.named_parameters()}
-    PreciseNormHook(dict(type="SixImages"), batch_size=2).after_train_epoch(SimpleNamespace(model=model))
+    norm = model.backbone[1]
+    norm.running_mean += 1
+    trained = norm.running_mean.clone(), norm.running_var.clone()
+    hook = PreciseNormHook(dict(type="SixImages"), batch_size=2, share=share)
+    hook.after_train_epoch(SimpleNamespace(model=model, epoch=0, _max_epochs=2))
+    assert torch.equal(norm.running_mean, trained[0])  # not before the last epoch
+    hook.after_train_epoch(SimpleNamespace(model=model, epoch=1, _max_epochs=2))
     maps = model.backbone[0](images).detach()
     batches = maps.view(3, 2, 4, 4, 4)
-    norm = model.backbone[1]
-    torch.testing.assert_close(norm.running_mean, maps.mean((0, 2, 3)))
+    torch.testing.assert_close(norm.running_mean, share * maps.mean((0, 2, 3)) + (1 - share) * trained[0])
     variances = batches.transpose(1, 2).flatten(2).var(2).mean(0)  # mean over batches of each one's variance
-    torch.testing.assert_close(norm.running_var, variances)
+    torch.testing.assert_close(norm.running_var, share * variances + (1 - share) * trained[1])
     assert norm.momentum == 0.1 and model.training
     for name, value in model.named_parameters():
         torch.testing.assert_close(value, weights[name])

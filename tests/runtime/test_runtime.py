@@ -133,13 +133,13 @@ def test_the_command_needs_numpy_opencv_and_a_runtime_only(folder, tmp_path, cop
     where, module = (tmp_path, "runtime") if copied else (FOLDER.parents[1], "ms2a.runtime")
     if copied:
         shutil.copytree(FOLDER, tmp_path / "runtime")
-    words = [folder / "all.onnx", *pictures(folder)[:2], "--domain", "day", "--score-thr", "0.2"]
+    words = [folder / "all.onnx", *pictures(folder)[:3], "--domain", "day", "--score-thr", "0.2", "--batch", "2"]
     command = [sys.executable, "-c", BLOCKED, module, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=where)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     detector = ms2a.Detector(folder / "all.onnx")
-    for line, path in zip(lines, pictures(folder)[:2], strict=True):
+    for line, path in zip(lines, pictures(folder)[:3], strict=True):
         expected = detector(path, "day", score_thr=0.2).to_dicts()
         assert line["image"] == str(path)
         assert [one["name"] for one in line["detections"]] == [one["name"] for one in expected]
