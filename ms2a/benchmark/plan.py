@@ -225,11 +225,13 @@ def _open_method(run: Run, task: RunTask, cfg_options: Mapping[str, Any] | None)
 
 
 def _set_budget(cfg: Config, iterations: int) -> None:
-    """So many iterations, the last third of them without mixing, as in the usual schedule."""
+    """So many iterations, the last third without mixing, the first without pseudo-labels, as in the usual schedule."""
     epochs, rest = divmod(iterations, _epoch(cfg))
     if rest or not epochs:
         raise UserError(f"`iterations={iterations}`: expected a multiple of {_epoch(cfg)}, one epoch of every method")
     cfg.max_epochs, cfg.num_last_epochs = epochs, max(1, epochs // 3)
+    if cfg.model.get("self_training"):
+        cfg.model.self_training.start_iter = iterations // 3
 
 
 def _epoch(cfg: Config) -> int:

@@ -361,6 +361,8 @@ def test_a_budget_of_iterations_reaches_every_method_that_trains(tmp_path):
     assert usual.folder != longer.folder and none.folder.name == "source_only"
     assert "--auto-resume" in longer.own[0].command
     assert with_budget("joint", 240).config_sha256 == usual.config_sha256
+    taught = [with_budget("mean_teacher", iterations).config.model.self_training for iterations in (240, 720)]
+    assert [training.start_iter for training in taught] == [80, 240]
     with pytest.raises(UserError, match="`iterations=100`: expected a multiple of 80, one epoch of every method"):
         with_budget("joint", 100)
 

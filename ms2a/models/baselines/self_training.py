@@ -30,6 +30,9 @@ class SelfTraining:
         match: so many of the objects that annotated images hold are believed, see
             :class:`~ms2a.models.baselines.believed.MatchedThresholds`; ``score_thr`` is then the lowest threshold.
             None: ``score_thr`` is the threshold of all classes.
+        soft: the student's objectness learns the teacher's wherever no label says more, so that an object that is no
+            label does not teach that it is background (after Zhou 2022, "Dense Teacher"), and labels do not teach where
+            an object ends (Liu 2021). The images in which the teacher finds nothing count too.
     """
 
     def __init__(
@@ -38,10 +41,12 @@ class SelfTraining:
         doubt_thr: float | None = None,
         start_iter: int = 0,
         match: float | None = None,
+        soft: bool = False,
     ) -> None:
         self.score_thr = score_thr
         self.doubt_thr = doubt_thr
         self.start_iter = start_iter
+        self.soft = soft
         self.matched = None if match is None else MatchedThresholds(match, score_thr)
 
     @torch.no_grad()
@@ -68,16 +73,21 @@ class SelfTraining:
             and labels int64 (M,) of each.
         """
         views, metas, boxes, labels = [], [], [], []
-        with _watching(detector, memory is not None) as maps:
+        necks = [detector.neck] if memory is not None else []
+        heads = detector.bbox_head.multi_level_conv_obj if self.soft else []
+        with _watching(necks) as maps, _watching(heads) as objectness:
             results = self._ask_teacher(detector, weak, img_metas)
+        if self.soft:
+            each = zip(*(level.sigmoid() for level in objectness), strict=True)
+            img_metas = [dict(meta, soft_objectness=levels) for meta, levels in zip(img_metas, each, strict=True)]
         thresholds = self._thresholds(results, img_metas)
         every = [torch.from_numpy(np.vstack(result)).to(strong) for result in results]  # (M, 5)
         agreed = _agreed(memory, maps, every)
         for view, meta, result, found, agrees in zip(strong, img_metas, results, every, agreed, strict=True):
             classes = torch.arange(len(result)).repeat_interleave(torch.tensor([len(part) for part in result]))
             certain = (found[:, 4] >= thresholds[classes].to(found)) & agrees
-            if certain.any():
-                # An image in which the teacher finds nothing would teach that its objects are background.
+            if certain.any() or self.soft:
+                # By labels alone an image in which the teacher finds nothing would teach that all is background.
                 views.append(self._without_doubts(view, found, certain))
                 metas.append(meta)
                 boxes.append(found[certain, :4])
@@ -128,14 +138,18 @@ def teacher_state(detector: nn.Module) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _watching(detector: nn.Module, wanted: bool) -> Iterator[list[Tensor]]:
-    """The neck's maps of the forward passes while it lasts, if they are wanted."""
+def _watching(parts: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+    """The maps that come out of some parts in the forward passes while it lasts."""
     maps: list[Tensor] = []
-    hook = detector.neck.register_forward_hook(lambda *passed: maps.extend(passed[-1])) if wanted else None
+
+    def keep(part: nn.Module, inputs: tuple, output: Tensor | Sequence[Tensor]) -> None:
+        maps.extend([output] if isinstance(output, Tensor) else output)
+
+    hooks = [part.register_forward_hook(keep) for part in parts]
     try:
         yield maps
     finally:
-        if hook:
+        for hook in hooks:
             hook.remove()
 
 

@@ -100,6 +100,24 @@ def test_views_with_pseudo_labels_join_the_batch(monkeypatch, score_thr, joined)
     assert all(torch.isfinite(value.grad).all() for value in model.parameters() if value.grad is not None)
 
 
+def test_soft_labels_are_the_teachers_objectness_in_every_image():
+    model = with_average(build(self_training=dict(score_thr=1.1, soft=True)).train())
+    images = torch.rand(2, 3, *INPUT_HW) * 255
+    views, found, boxes, _ = model.self_training.pseudo_labelled(model, images, images, metas("night", "night"))
+    assert len(views) == 2 and not any(map(len, boxes))
+    model.eval()
+    with torch.no_grad(), model._reading(metas("night", "night")):
+        objectness = model.bbox_head(model.extract_feat(images))[2]
+    for index, meta in enumerate(found):
+        for soft, level in zip(meta["soft_objectness"], objectness, strict=True):
+            torch.testing.assert_close(soft, level[index].sigmoid(), rtol=1e-4, atol=1e-5)
+    model.train()
+    model._progress_in_iter = 1
+    losses = model(**batch("day", "night"), **unlabelled())
+    model._parse_losses(losses)[0].backward()
+    assert all(torch.isfinite(value.grad).all() for value in model.parameters() if value.grad is not None)
+
+
 def test_the_teacher_is_not_asked_before_its_time():
     model = build(self_training=dict(start_iter=10)).train()  # no average yet: asking would fail
     model(**batch("day", "night"), **unlabelled())
