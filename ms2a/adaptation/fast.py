@@ -161,6 +161,11 @@ class FastMLP(nn.Module):
         return self.dropout(convolve_tokens(self.fc2, hidden))
 
 
+def is_traced() -> bool:
+    """Whether a graph is being made, by tracing or by torch.export; then sizes are values of the graph."""
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+
+
 def select_domains(parts: tuple[Tensor, Tensor], domain_index: Tensor) -> tuple[Tensor, ...]:
     """What each image reads, (B, …), of parts (D, …); (1, …) where all read the same domain."""
     # Indexing by brackets would add up the gradient element by element.
@@ -169,7 +174,7 @@ def select_domains(parts: tuple[Tensor, Tensor], domain_index: Tensor) -> tuple[
 
 def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
     """As in ``attention.py``; B may be 1 where all images ask the same, or are answered by the same."""
-    if query.is_cuda or torch.onnx.is_in_onnx_export():  # ONNX Runtime moves all weights for another axis
+    if query.is_cuda or is_traced():  # ONNX Runtime moves all weights for a softmax along another axis
         if query.is_cuda:  # the fused kernels take equal batches only
             batch = max(len(query), len(key))
             query, key, value = (tokens.expand(batch, -1, -1) for tokens in (query, key, value))
@@ -191,7 +196,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor
 
 def convolve_tokens(convolution: nn.Module, tokens: Tensor) -> Tensor:
     """A 1×1 convolution from C to C' channels, of tokens (B, T, C) → (B, T, C')."""
-    if tokens.is_cuda or torch.onnx.is_in_onnx_export():  # ONNX Runtime would move all elements around a convolution
+    if tokens.is_cuda or is_traced():  # ONNX Runtime would move all elements around a convolution
         return F.linear(tokens, convolution.weight.flatten(1), convolution.bias)
     # A view in the layout of channels_last; on CPUs not by Intel faster than a matrix product by MKL.
     return convolution(tokens.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
@@ -213,7 +218,7 @@ class QuickDropout(nn.Dropout):
 
 def average_windows(maps: Tensor, grids: Sequence[int]) -> Tensor:
     """As in ``attention.py``; ONNX has no adaptive pooling for sizes that are no multiples of the grid."""
-    if torch.onnx.is_in_onnx_export():
+    if is_traced():
         return _resample(maps.permute(0, 2, 3, 1), maps.shape[-2:], grids, _window_means)
     return attention.average_windows(maps, grids)
 
@@ -221,7 +226,7 @@ def average_windows(maps: Tensor, grids: Sequence[int]) -> Tensor:
 def average_windows_of_upsampled(points: Tensor, size_hw: Sequence[int], grids: Sequence[int]) -> Tensor:
     """``average_windows(upsample(points, size_hw), grids)`` without the map, as both are linear: (B, Σ g², C)."""
     # While a graph is traced a size is a value of the graph, which computes the matrix from it.
-    matrix_of = _window_means_of_upsampled if torch.onnx.is_in_onnx_export() else _kept_window_means_of_upsampled
+    matrix_of = _window_means_of_upsampled if is_traced() else _kept_window_means_of_upsampled
     return _resample(points.unflatten(1, (QUERY_GRID, QUERY_GRID)), size_hw, grids, matrix_of)
 
 
