@@ -141,17 +141,17 @@ def forms(
             return None
         return folder / f"{name}.onnx"
 
+    steps = None
     for engine in engines:
         if file := exported(engine, all_domains=has_memory, runtime=engine):
+            steps = read_about(file)["preprocessing"]
             yield Form(engine, FLOAT32, (str(file),))
             if engine == "openvino" and openvino_has_bfloat16():
                 yield Form(engine, "bfloat16", (str(file),))
-    if not (raw := exported("raw", raw=True)):  # of the target, as the pictures to calibrate on are
-        return
-    steps = read_about(raw)["preprocessing"]
-    if not steps["divisor"] and (file := exported("opencv", raw=True, size=steps["size_hw"], runtime="opencv")):
-        yield Form("opencv", FLOAT32, (str(file),), read_about(file)["domain"])
-    if unlabelled:
+    if steps and not steps["divisor"]:
+        if file := exported("opencv", raw=True, size=steps["size_hw"], runtime="opencv"):
+            yield Form("opencv", FLOAT32, (str(file),), read_about(file)["domain"])
+    if unlabelled and (raw := exported("raw", raw=True)):  # of the target, as the pictures are
         pictures = [Path(root, name) for part in unlabelled for root, name in find_images(part)]
         file = folder / "int8.onnx"
         quantise(raw, pictures, file)

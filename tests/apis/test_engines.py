@@ -123,6 +123,13 @@ def test_a_form_that_can_not_be_made_is_left_out_with_its_reason(folder, tmp_pat
     assert "opencv.onnx is not kept: it is left out" in capsys.readouterr().err
 
 
+def test_steps_that_the_runtime_does_not_know_leave_out_opencv(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("ms2a.apis.compare_engines.export_onnx", lambda cfg, checkpoint, out, **how: None)
+    monkeypatch.setattr("ms2a.apis.compare_engines.read_about", lambda path: dict(preprocessing=None))
+    made = {form.engine for form in forms(load_config(folder / "config.py"), folder / "weights.pth", tmp_path)}
+    assert "onnxruntime" in made and "opencv" not in made
+
+
 def test_numbers_that_measure_nothing_are_refused(folder, tmp_path):
     with pytest.raises(UserError, match="`rounds=0`, `images=4`: expected 1 or more of each"):
         compare_engines(load_config(folder / "config.py"), folder / "weights.pth", tmp_path, rounds=0, images=4)

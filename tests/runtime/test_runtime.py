@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -203,6 +204,12 @@ def test_a_mistake_on_the_command_line_ends_it_with_status_2(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=FOLDER.parents[1])
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: ONNX file {tmp_path}/none.onnx does not exist; check the path\n"
+
+
+def test_a_batch_of_no_picture_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        import_module("ms2a.runtime.__main__").main([str(tmp_path / "none.onnx"), "a.png", "--batch", "0"])
+    assert ended.value.code == 2 and "argument --batch: 0 is below 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", ["linear", "gaussian"])
