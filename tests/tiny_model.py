@@ -12,7 +12,7 @@ INPUT_HW = (64, 96)
 def model_config(query="feature", activation="Swish", **extra):
     """The config of a detector of 32 channels with two domains' memories of 4 prototypes."""
     act_cfg = dict(type=activation)
-    return ConfigDict(
+    config = dict(
         type="MS2AYOLOX",
         input_size=INPUT_HW,
         random_size_range=(1, 3),
@@ -34,8 +34,8 @@ def model_config(query="feature", activation="Swish", **extra):
         ),
         train_cfg=dict(assigner=dict(type="SimOTAAssigner", center_radius=2.5)),
         test_cfg=dict(score_thr=0.0, nms=dict(type="nms", iou_threshold=0.6), max_per_img=7),
-        **extra,
     )
+    return ConfigDict(config | extra)
 
 
 def build(filled=True, **kwargs):

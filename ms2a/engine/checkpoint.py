@@ -64,7 +64,7 @@ def load_weights(model: nn.Module, path: str | os.PathLike, classes: Sequence[st
     know by name, and keep their fresh weights for the others. Stage II goes on with the classes of the stage before.
 
     Args:
-        model: the detector with initial weights.
+        model: the detector with initial weights; its ``from_base``, if it has one, renames those of the file.
         path: see :func:`read_checkpoint`.
         classes: the detector's class names in order.
 
@@ -79,6 +79,8 @@ def load_weights(model: nn.Module, path: str | os.PathLike, classes: Sequence[st
             raise UserError(class_mismatch(f"load_from {path}", theirs, classes))
         weights = _by_class(model, weights, _as_list(theirs), list(classes), path)
     weights = without_constants(model, weights)
+    if hasattr(model, "from_base"):
+        weights = model.from_base(weights)
     _check_parts(model, weights, path)
     check_kinds(model, weights, f"load_from {path}")
     try:

@@ -29,6 +29,12 @@ class Batch:
 _BATCH: ContextVar[Batch | None] = ContextVar("batch", default=None)
 
 
+def domains_in_flight() -> list[str | None]:
+    """The domain of each image that the network is looking at; empty outside of training and testing."""
+    batch = _BATCH.get()
+    return batch.domains if batch else []
+
+
 class MS2AYOLOX(YOLOX):
     """mmdet's YOLOX with a memory adapter in front of the head and a foreground branch beside it.
 

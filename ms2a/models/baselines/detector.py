@@ -1,6 +1,6 @@
 """The detector of all configs: the published method, and beside it what the benchmark compares it with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from mmcv.runner import ModuleList
@@ -11,6 +11,7 @@ from ms2a.errors import UserError
 from ms2a.memory.objects import ObjectMemory
 from ms2a.models.baselines.alignment import build_alignment
 from ms2a.models.baselines.believed import STRIDES, background_boxes, box_vectors
+from ms2a.models.baselines.domain_norm import for_each_domain
 from ms2a.models.baselines.self_training import SelfTraining
 from ms2a.models.baselines.style import attach
 from ms2a.models.detector import MS2AYOLOX, Batch
@@ -59,6 +60,10 @@ class ComparedYOLOX(MS2AYOLOX):
         self._styles: tuple[Tensor, Tensor] | None = None  # of the batch that trains
         if self.style:
             attach(self.style, self.backbone, lambda: self._styles)
+
+    def from_base(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a base detector under the names of this one's tensors."""
+        return for_each_domain(self, weights)
 
     def forward_train(self, img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore=None, **unlabelled):
         """As in the parent, with styles and pseudo-labels.
