@@ -81,7 +81,7 @@ def check_memory(adaptation: Adaptation, report: DataReport) -> DataReport:
     findings = check_memory_pictures(
         report.sets[-1],
         adaptation.configs[BASE].model.neck.out_channels,
-        config.model.adapter.memory.num_prototypes,
+        config.model.adapter.memory.num_prototypes if config.model.get("adapter") else 0,
         config.num_colours if config.get("colour_prob") else None,
     )
     return replace(report, findings=[*report.findings, *findings])

@@ -103,8 +103,10 @@ def load_adaptation(
         cfg = open_config(opened.filename, taken[stage], memory, own)
         if before := {TARGET_TRAINING: SOURCE_TRAINING, SOURCE_TRAINING: BASE}.get(stage):
             cfg.load_from = literal(str(work_dir / before / CHECKPOINT))
-            cfg.memory_files = {} if stage == SOURCE_TRAINING else None  # then the memory comes with the checkpoint
-            cfg.model.adapter.memory.files = "${memory_files}"
+            if cfg.model.get("adapter"):
+                # In target training the memory comes with the checkpoint.
+                cfg.memory_files = {} if stage == SOURCE_TRAINING else None
+                cfg.model.adapter.memory.files = "${memory_files}"
         configs[stage] = settle(cfg)
     return Adaptation(configs, work_dir, seed, device)
 
@@ -177,9 +179,10 @@ def steps_of(adaptation: Adaptation) -> list[Step]:
     """All steps, in order. The configs must have been written."""
     training = [train_step(adaptation, stage) for stage in (BASE, SOURCE_TRAINING, TARGET_TRAINING)]
     tests = [test_step(adaptation, "source_only", BASE), test_step(adaptation, TARGET_TRAINING, TARGET_TRAINING)]
-    memory = [extract_step(adaptation, domain) for domain in (adaptation.source, adaptation.target)]
-    memory.append(cluster_step(adaptation))
-    config = adaptation.configs[SOURCE_TRAINING]
+    config, memory = adaptation.configs[SOURCE_TRAINING], []
+    if config.model.get("adapter"):
+        memory += [extract_step(adaptation, domain) for domain in (adaptation.source, adaptation.target)]
+        memory.append(cluster_step(adaptation))
     if config.get("colour_prob"):
         memory.append(extract_step(adaptation, config.colour_domain, "colour"))
         memory.append(_cluster(adaptation, "cluster_colours", config.num_colours, [f"{config.colour_domain}_colour"]))

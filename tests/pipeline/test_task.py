@@ -99,6 +99,21 @@ def test_a_recipe_is_one_word(task, load):
     assert "recipe best: num_colours=6 instead of 20, by the number of unlabelled pictures" in said
 
 
+def test_without_the_module_stage_one_makes_what_is_left(task, load):
+    options = {"model.adapter": None, "model.foreground": None}
+    for colour_prob, expected in ((0.8, ["extract_colour_line_b", "cluster_colours"]), (0.0, [])):
+        adaptation = load(task, cfg_options=options | {"colour_prob": colour_prob, "num_colours": 2})
+        write_configs(adaptation)
+        names = [step.name for step in steps_of(adaptation)]
+        assert names[names.index(BASE) + 1 : names.index(SOURCE_TRAINING)] == expected
+        for stage in (SOURCE_TRAINING, TARGET_TRAINING):
+            config = load_config(adaptation.config_path(stage))
+            assert not config.model.adapter and not config.model.foreground
+            recolour = config.data.train.domains[0].dataset.pipeline[-1]
+            assert recolour.prob == colour_prob
+            assert recolour.file.endswith("work/memory/line_b_colour_cluster.pth")
+
+
 def test_options_come_after_the_recipe_and_an_unknown_one_is_a_mistake(task, load):
     options = {"colour_prob": 0.3, "num_colours": 2}
     config = load(task | {"recipe": "best"}, cfg_options=options).configs[SOURCE_TRAINING]

@@ -56,7 +56,7 @@ def check_memory_pictures(
     Args:
         pictures: those that a memory is made of.
         channels: maps that the detector's neck gives of each picture.
-        num_prototypes: clusters of maps.
+        num_prototypes: clusters of maps; 0 where none are clustered.
         num_colours: clusters of colours, one sample a picture; None: no colours are clustered.
     """
     different = pictures.num_different

@@ -40,9 +40,9 @@ def memory_section(config: Config, checkpoint: Path, images: Sequence[Path]) -> 
     """
     detector = Detector(config, checkpoint, "cpu")
     model = detector.model
-    if not model.domains:
-        return {"why": "This detector has no memory."}
     colours = _colours(config, images)
+    if not model.domains:
+        return {"why": "This detector reads no memory.", "colours": colours}
     if not has_maps(model):
         return {"why": "The prototypes of this memory are vectors: there are no maps to draw.", "colours": colours}
     memories = memory_maps(model)
