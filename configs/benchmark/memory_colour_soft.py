@@ -1,4 +1,4 @@
-"""Joint training in the memory's colours with a mean teacher of soft labels, without adaptation module and CopyPaste."""
+"""Joint training in the memory's colours with a mean teacher of soft labels, without module and CopyPaste."""
 
 _base_ = "./mean_teacher_soft.py"
 
