@@ -3,6 +3,8 @@
 _base_ = "./mean_teacher_soft.py"
 
 benchmark = dict(
-    title="memory colour + mean teacher, soft labels", kind="method", memories=dict(colour="${num_colours}")
+    title="memory colour, without module + mean teacher, soft labels",
+    kind="method",
+    memories=dict(colour="${num_colours}"),
 )
 colour_prob = 0.8

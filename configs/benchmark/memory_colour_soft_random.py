@@ -2,5 +2,5 @@
 
 _base_ = "./memory_colour_soft.py"
 
-benchmark = dict(title="memory colour + mean teacher, soft labels: random colours", kind="control")
+benchmark = dict(title="memory colour, without module + mean teacher, soft labels: random colours", kind="control")
 colour_prototypes = "random"

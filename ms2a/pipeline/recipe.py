@@ -8,16 +8,26 @@ RECIPES = (RELEASED, BEST)
 MOST_COLOURS = 20
 # Share of the training images that take on colours of the target's memory.
 COLOUR_PROB = 0.8
+# The evidence is in docs/results.md: from pretrained weights the colours do better without the module.
+WITHOUT_MODULE = {
+    "model.adapter": None,
+    "model.foreground": None,
+    "data.train.skip_type_keys": ["CrossDomainCopyPaste"],
+}
 
 
-def recipe_settings(recipe: str | None, num_pictures: int, say: Callable[..., None] = print) -> dict[str, Any]:
+def recipe_settings(
+    recipe: str | None, num_pictures: int, pretrained: bool, say: Callable[..., None] = print
+) -> dict[str, Any]:
     """The config options of Stage II that a recipe means.
 
     Args:
         recipe: ``"released"``, the published form, whose adaptation module takes the place of the neck maps;
-            ``"best"``, which starts exactly at the base detector and keeps the colours of the unlabelled pictures in
-            its memory too; None: what the templates say.
+            ``"best"``, whose memory keeps the colours of the unlabelled pictures: from pretrained weights these alone,
+            else beside the prototypes of a module that starts exactly at the base detector; None: what the templates
+            say.
         num_pictures: different unlabelled pictures of the target, of which there can be no more colours.
+        pretrained: whether the base detector starts from weights.
         say: where it is told that there are fewer colours than usual.
     """
     if recipe is None:
@@ -27,4 +37,5 @@ def recipe_settings(recipe: str | None, num_pictures: int, say: Callable[..., No
     colours = max(1, min(MOST_COLOURS, num_pictures))
     if colours < MOST_COLOURS:
         say(f"recipe {recipe}: num_colours={colours} instead of {MOST_COLOURS}, by the number of unlabelled pictures")
-    return dict(zero_init=True, colour_prob=COLOUR_PROB, num_colours=colours)
+    form = WITHOUT_MODULE if pretrained else dict(zero_init=True)
+    return form | dict(colour_prob=COLOUR_PROB, num_colours=colours)

@@ -15,7 +15,7 @@ from ms2a.errors import UserError, warn
 from ms2a.pipeline.runner import ListedPictures, Step
 from ms2a.settled import write_config
 
-BASE, SOURCE_TRAINING, TARGET_TRAINING = "base", "source_training", "target_training"
+STAGES = BASE, SOURCE_TRAINING, TARGET_TRAINING = "base", "source_training", "target_training"
 CHECKPOINT = "latest.pth"
 MEMORY = "memory"
 # Of a config; an option for it would have no effect.
@@ -96,11 +96,11 @@ def load_adaptation(
     """
     refuse_options(cfg_options, PIPELINE_SETS, "the pipeline sets that; use `work_dir`")
     memory, configs = {"memory_dir": literal(str(work_dir / MEMORY))}, {}
-    chain = _chain(Path(config), memory)
+    own = {stage: {**(settings or {}), **(stage_settings or {}).get(stage, {})} for stage in STAGES}
+    chain = _chain(Path(config), memory, own)
     taken = _options_by_stage(cfg_options or {}, chain)
     for stage, opened in chain.items():
-        own = dict(settings or {}) | dict((stage_settings or {}).get(stage, {}))
-        cfg = open_config(opened.filename, taken[stage], memory, own)
+        cfg = open_config(opened.filename, taken[stage], memory, own[stage])
         if before := {TARGET_TRAINING: SOURCE_TRAINING, SOURCE_TRAINING: BASE}.get(stage):
             cfg.load_from = literal(str(work_dir / before / CHECKPOINT))
             if cfg.model.get("adapter"):
@@ -111,11 +111,11 @@ def load_adaptation(
     return Adaptation(configs, work_dir, seed, device)
 
 
-def _chain(path: Path, variables: Mapping[str, Any]) -> dict[str, Config]:
+def _chain(path: Path, variables: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Config]:
     """The config of each stage, from the last to the first; each names the one before as its ``previous``."""
     chain = {}
     for stage, before in ((TARGET_TRAINING, SOURCE_TRAINING), (SOURCE_TRAINING, BASE), (BASE, None)):
-        chain[stage] = open_config(path, None, variables)
+        chain[stage] = open_config(path, None, variables, settings[stage])
         if before and "previous" not in chain[stage]:
             raise UserError(
                 f"config {path} names no 'previous' config, which {stage.replace('_', ' ')} starts from; "

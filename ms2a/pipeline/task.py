@@ -212,11 +212,12 @@ def adaptation_of(
     settings |= {"image_size": task.image_size, "bit_depth": task.bit_depth}
     epochs = task.epochs.model_dump(exclude_none=True)
     unlabelled = report.sets[-1]
-    of_recipe = recipe_settings(task.recipe, unlabelled.num_different, told.append)
+    pretrained = bool(start.weights and start.detector)
+    of_recipe = recipe_settings(task.recipe, unlabelled.num_different, pretrained, told.append)
     stages: dict[str, dict[str, Any]] = {stage: dict(of_recipe) for stage in (SOURCE_TRAINING, TARGET_TRAINING)}
     for stage, count in epochs.items():
         stages.setdefault(stage, {})["max_epochs"] = count
-    template = PRETRAINED if start.weights and start.detector else FROM_RANDOM
+    template = PRETRAINED if pretrained else FROM_RANDOM
     adaptation = load_adaptation(template, work_dir, seed, device, cfg_options, settings, stages)
     _check_epochs(adaptation, epochs, task)
     report = check_memory(adaptation, report)

@@ -29,7 +29,7 @@ def test_a_method_is_a_config_with_a_title_and_a_kind(name):
 @pytest.mark.parametrize("name", ALL)
 def test_the_detector_builds(name):
     model = build_detector(load(name).model)
-    assert bool(model.domains) == (name.startswith("ms2a") and not name.startswith("ms2a_colour_no_adapter"))
+    assert bool(model.domains) == name.startswith("ms2a")
 
 
 @pytest.mark.parametrize("name", TRAINED)

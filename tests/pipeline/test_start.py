@@ -109,6 +109,18 @@ def test_what_a_size_or_weights_alone_mean(weights, tmp_path):
         chosen("l", None)
 
 
+def test_from_weights_the_best_recipe_leaves_the_module_out(weights, tmp_path, capsys):
+    adaptation = adapt(tmp_path / "a", changes=dict(recipe="best"))
+    for stage in (SOURCE_TRAINING, TARGET_TRAINING):
+        config = adaptation.configs[stage]
+        assert config.model.get("adapter") is None and config.model.get("foreground") is None
+        assert config.colour_prob == 0.8 and config.data.train.skip_type_keys == ["CrossDomainCopyPaste"]
+    with pytest.raises(UserError, match="adapter_query"):  # nobody reads it then
+        adapt(tmp_path / "b", changes=dict(recipe="best"), cfg_options=dict(adapter_query="memory"))
+    released = adapt(tmp_path / "c", changes=dict(recipe="released")).configs[TARGET_TRAINING]
+    assert not released.model.adapter.zero_init and not released.colour_prob
+
+
 def test_any_recipe_takes_a_size_and_weights(weights, tmp_path, monkeypatch):
     loaded = []
     monkeypatch.setattr("ms2a.pipeline.run.write_configs", lambda adaptation: loaded.append(adaptation) or 1 / 0)
