@@ -36,19 +36,16 @@ class DomainBatchNorm(nn.Module):
         numbers = [self._number(domain) for domain in domains_in_flight() or [None] * len(x)]
         if len(set(numbers)) == 1:
             return self.norms[numbers[0]](x)
-        order = sorted(range(len(numbers)), key=numbers.__getitem__)
-        parts = [self.norms[number](x[_places(numbers, number)]) for number in sorted(set(numbers))]
-        return torch.cat(parts)[_places(order, *range(len(order)))]
+        normalised = {
+            number: iter(self.norms[number](x[[place for place, own in enumerate(numbers) if own == number]]))
+            for number in sorted(set(numbers))
+        }
+        return torch.stack([next(normalised[number]) for number in numbers])
 
     def _number(self, domain: str | None) -> int:
         if domain is not None and domain not in self.domains:
             raise UserError(f"unknown domain {domain!r}; the batch norms know {', '.join(self.domains)}")
         return self.domains.index(domain or self.domains[-1])
-
-
-def _places(numbers: Sequence[int], *wanted: int) -> list[int]:
-    """Where each of the wanted numbers stands, all places of one before those of the next."""
-    return [place for each in wanted for place, number in enumerate(numbers) if number == each]
 
 
 def for_each_domain(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
