@@ -82,7 +82,7 @@ def test_folding_leaves_both_domains_as_they_are():
     model = detector()
     model.train()
     for _ in range(2):  # other statistics for each domain
-        model.forward_train(**batch("day", "night", "night"))
+        model.forward_train(**batch("day", "day", "night", "night"))
     model.eval()
     images = torch.rand(2, 3, *INPUT_HW) * 255
 
