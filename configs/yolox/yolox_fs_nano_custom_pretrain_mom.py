@@ -10,17 +10,18 @@ _base_ = [
     "../_base_/default_runtime.py",
 ]
 
-lr = 5e-4
-max_epochs = 8
-num_last_epochs = 2
+lr = 1e-3
+max_epochs = 9
+num_last_epochs = 3
 warmup_epochs = 1
 batch_size = 8
 workers_per_gpu = 2
-target_times = 8
-affine_scale = (0.5, 1.5)
+# Images of an epoch, whatever the sizes of the data sets: 80 iterations.
+source_samples = 400
+target_samples = 240
 residual_lr_mult = 1.0
 zero_init = True  # what the weights know is not replaced
-eval_interval = 8
+eval_interval = 9
 nms = dict(type="nms", iou_threshold=0.6)  # as in the base training, to compare with it
 
 previous = "yolox_fs_nano_custom_base"

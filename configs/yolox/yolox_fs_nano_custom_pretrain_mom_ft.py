@@ -10,18 +10,18 @@ _base_ = [
     "../_base_/default_runtime.py",
 ]
 
-lr = 5e-4
-max_epochs = 10
-num_last_epochs = 3
+lr = 3e-4
+max_epochs = 3
+num_last_epochs = 1
 warmup_epochs = 1
 batch_size = 8
 workers_per_gpu = 2
-target_times = 10
-affine_scale = (0.5, 1.5)
+source_samples = 80
+target_samples = 240
 backbone_neck_lr_mult = 0.4
 residual_lr_mult = 0.2
 zero_init = True
-eval_interval = 10
+eval_interval = 3
 source_train = dict(num_images=64, split_seed=0)
 memory_files = None  # the memory comes with the checkpoint
 nms = dict(type="nms", iou_threshold=0.6)  # as in the base training, to compare with it
