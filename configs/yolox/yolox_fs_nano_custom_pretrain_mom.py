@@ -12,7 +12,7 @@ _base_ = [
 
 lr = 1e-3
 max_epochs = 9
-num_last_epochs = 3
+num_last_epochs = 2
 warmup_epochs = 1
 batch_size = 8
 workers_per_gpu = 2

@@ -93,7 +93,7 @@ def _of_gain(target: Tested, source: Tested | None) -> list[Advice]:
         loss = source.before.map50 - source.after.map50
         if loss > WORTH_MORE:
             text = f"The detector forgot much of {source.domain}. If you need it there, use the base detector for that "
-            text += "domain, or repeat the target's pictures less often (target_times)."
+            text += "domain, or repeat the target's pictures less often (target_times or target_samples)."
             figure = f"mAP50 on {source.domain}: {source.before.map50:.1f} before, {source.after.map50:.1f} after"
             advice.append(Advice(text, figure))
     return advice
