@@ -82,13 +82,14 @@ def test_both_stages_end_in_a_summary_and_a_second_start_does_nothing_again(tmp_
 
 @pytest.mark.slow
 @pytest.mark.skipif(not NANO.is_file(), reason="the shared COCO weights of size nano are not here")
-def test_both_stages_from_coco_weights(tmp_path):
-    epochs = dict(base=5, source_training=4, target_training=5)
-    task = make_task(tmp_path, epochs=epochs, classes=["person"])
+@pytest.mark.parametrize("recipe", ["released", "best"])
+def test_both_stages_from_coco_weights(recipe, tmp_path):
+    epochs = dict(base=5, source_training=4, target_training=3)
+    task = make_task(tmp_path, epochs=epochs, classes=["person"], recipe=recipe)
     for path in tmp_path.glob("*/annotations.json"):
         path.write_text(path.read_text().replace('"part"', '"person"'))
     command = [sys.executable, "tools/run_pipeline.py", str(task), "--device", "cpu", "--work-dir", str(tmp_path / "w")]
-    command += ["--cfg-options", "num_prototypes=8"]
+    command += ["--cfg-options", "num_prototypes=8"] if recipe == "released" else []
     environment = {**os.environ, "MS2A_WEIGHTS": str(NANO.parent)}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
@@ -96,3 +97,5 @@ def test_both_stages_from_coco_weights(tmp_path):
     assert f"detector nano, from {NANO}" in said
     assert "the class layers of person are taken over, those of none start anew" in said
     assert set(json.loads((tmp_path / "w/summary.json").read_text())["results"]) == {"source only", "MS2A"}
+    steps = {step["name"] for step in json.loads((tmp_path / "w/summary.json").read_text())["steps"]}
+    assert ("cluster" in steps, "cluster_colours" in steps) == (recipe == "released", recipe == "best")
