@@ -170,14 +170,14 @@ def adaptation_in(work_dir: Path) -> Adaptation:
     Raises:
         UserError: a config is missing or invalid.
     """
-    paths = {stage: work_dir / "configs" / f"{stage}.py" for stage in (BASE, SOURCE_TRAINING, TARGET_TRAINING)}
+    paths = {stage: work_dir / "configs" / f"{stage}.py" for stage in STAGES}
     configs = {stage: load_config(path) for stage, path in paths.items()}
     return Adaptation(configs, work_dir, configs[TARGET_TRAINING].get("seed") or 0, None)
 
 
 def steps_of(adaptation: Adaptation) -> list[Step]:
     """All steps, in order. The configs must have been written."""
-    training = [train_step(adaptation, stage) for stage in (BASE, SOURCE_TRAINING, TARGET_TRAINING)]
+    training = [train_step(adaptation, stage) for stage in STAGES]
     tests = [test_step(adaptation, "source_only", BASE), test_step(adaptation, TARGET_TRAINING, TARGET_TRAINING)]
     config, memory = adaptation.configs[SOURCE_TRAINING], []
     if config.model.get("adapter"):

@@ -109,7 +109,7 @@ def test_what_a_size_or_weights_alone_mean(weights, tmp_path):
         chosen("l", None)
 
 
-def test_from_weights_the_best_recipe_leaves_the_module_out(weights, tmp_path, capsys):
+def test_from_weights_the_best_recipe_leaves_the_module_out(weights, tmp_path):
     adaptation = adapt(tmp_path / "a", changes=dict(recipe="best"))
     for stage in (SOURCE_TRAINING, TARGET_TRAINING):
         config = adaptation.configs[stage]
