@@ -49,7 +49,12 @@ echo "uv $*" >> "$CALLS"
 if [ "$1" = venv ]; then mkdir -p "${@: -1}/bin"; cp "$4" "${@: -1}/bin/python"; fi
 if [ "$1" = build ]; then touch "$5/mmcv_full-MMCV-py2.py3-none-any.whl"; fi
 """
-TOOLS = "awk bash cat cp cut df dirname head ls mkdir mktemp mv nproc rm sed sh sha256sum stdbuf tail tee touch uname"
+# A disk with room, whatever the machine has that runs the tests.
+DF = """#!/bin/bash
+echo "Filesystem 1024-blocks Used Available Capacity Mounted on"
+echo "/dev/disk 500000000 0 ${FREE_GB:-100}000000 0% /"
+"""
+TOOLS = "awk bash cat cp cut dirname head ls mkdir mktemp mv nproc rm sed sh sha256sum stdbuf tail tee touch uname"
 
 
 class Machine:
@@ -60,7 +65,7 @@ class Machine:
         self.bin.mkdir()
         for tool in TOOLS.split():
             (self.bin / tool).symlink_to(shutil.which(tool))
-        self.variables = {}
+        self.has("df", DF)
 
     def has(self, name: str, text: str) -> Path:
         path = self.bin / name
@@ -172,6 +177,17 @@ def test_a_compiler_is_asked_for_only_where_one_is_needed(machine, tmp_path):
     assert machine.run("--compiled").returncode == 0
 
 
+def test_a_disk_without_room_is_refused_before_the_download(machine):
+    machine.has_python("python3", "3.12")
+    process = machine.run(FREE_GB="1")
+    assert process.returncode == 2 and process.stderr.count("\n") == 1
+    assert f"setup: making {machine.venv} needs about " in process.stderr and "the disk has 1 GB left" in process.stderr
+    assert machine.called() == "" and not machine.venv.exists()
+    # An environment that holds torch takes little more.
+    machine.has_python("../venv/bin/python", "3.12")
+    assert machine.run(FREE_GB="1").returncode == 0
+
+
 def test_a_kept_compiled_wheel_is_used(machine):
     machine.has_python("python3", "3.12")
     wheel = machine.keeps_wheel(f"py312-torch{TORCHES[0]}-{os.uname().machine}", f"mmcv_full-{MMCV}-cp312-linux.whl")
@@ -215,7 +231,7 @@ def test_uv_installs_where_it_is_there(machine):
     process = machine.run(NO_VENV="1")
     assert process.returncode == 0, process.stderr
     called = machine.called().splitlines()
-    assert called[0] == f"uv venv -q --python {python} {machine.venv}".replace("--clear --python", "--clear --python")
+    assert called[0] == f"uv venv -q --python {python} {machine.venv}"
     assert all(line.startswith("uv ") for line in called)
     assert any(
         f"uv pip install -q --python {machine.venv}/bin/python" in line and "-e .[test]" in line for line in called
