@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from mmcv import Config
+from mmdet.datasets import CocoDataset
 from mmdet.models import build_detector
 from torch import Tensor, nn
 
@@ -57,6 +58,15 @@ def detector_of(size: str, num_classes: int = 3, seed: int = 0) -> nn.Module:
     _, model = build(size, num_classes)
     train_batch_norms(model, lambda images: model.bbox_head(model.neck(model.backbone(images))))
     return model.eval()
+
+
+def coco_weights(folder: Path) -> Path:
+    """Random weights of size nano under the name and with the classes of COCO's, for ``MS2A_WEIGHTS=folder``."""
+    folder.mkdir()
+    path = folder / "yolox_nano_coco_mmdet.pth"
+    state = detector_of("nano", len(CocoDataset.CLASSES)).state_dict()
+    torch.save(dict(state_dict=state, meta=dict(CLASSES=CocoDataset.CLASSES)), path)
+    return path
 
 
 def smooth_pictures(count: int = 2, size_hw: tuple[int, int] = (64, 96), seed: int = 0) -> Tensor:

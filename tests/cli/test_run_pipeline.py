@@ -13,7 +13,7 @@ import pytest
 
 from ms2a.pipeline.run import run_pipeline
 from tests.tiny import ROOT, make_task
-from tests.yolox_files import NANO
+from tests.yolox_files import coco_weights
 
 
 def check_report(work_dir, summary):
@@ -81,20 +81,20 @@ def test_both_stages_end_in_a_summary_and_a_second_start_does_nothing_again(tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not NANO.is_file(), reason="the shared COCO weights of size nano are not here")
 @pytest.mark.parametrize("recipe", ["released", "best"])
 def test_both_stages_from_coco_weights(recipe, tmp_path):
     epochs = dict(base=5, source_training=4, target_training=3)
     task = make_task(tmp_path, epochs=epochs, classes=["person"], recipe=recipe)
+    weights = coco_weights(tmp_path / "weights")
     for path in tmp_path.glob("*/annotations.json"):
         path.write_text(path.read_text().replace('"part"', '"person"'))
     command = [sys.executable, "tools/run_pipeline.py", str(task), "--device", "cpu", "--work-dir", str(tmp_path / "w")]
     command += ["--cfg-options", "num_prototypes=8"] if recipe == "released" else []
-    environment = {**os.environ, "MS2A_WEIGHTS": str(NANO.parent)}
+    environment = {**os.environ, "MS2A_WEIGHTS": str(weights.parent)}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     said = done.stdout + done.stderr
-    assert f"detector nano, from {NANO}" in said
+    assert f"detector nano, from {weights}" in said
     assert "the class layers of person are taken over, those of none start anew" in said
     assert set(json.loads((tmp_path / "w/summary.json").read_text())["results"]) == {"source only", "MS2A"}
     steps = {step["name"] for step in json.loads((tmp_path / "w/summary.json").read_text())["steps"]}

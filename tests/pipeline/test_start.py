@@ -1,7 +1,6 @@
 """Where the base detector of a task or a recipe starts, and that each stage gets the size."""
 
 import pytest
-import torch
 
 from ms2a.artefacts import write_text
 from ms2a.errors import UserError
@@ -10,18 +9,15 @@ from ms2a.pipeline.stages import BASE, SOURCE_TRAINING, TARGET_TRAINING, train_s
 from ms2a.pipeline.start import choose_start, recipe_options
 from ms2a.pipeline.task import adaptation_of, read_task
 from tests.tiny import make_task
-from tests.yolox_files import detector_of
+from tests.yolox_files import coco_weights
 
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
     """A folder of weights with those of size nano, for 80 classes."""
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    content = dict(state_dict=detector_of("nano", 80).state_dict(), meta=dict(CLASSES=[f"c{i}" for i in range(80)]))
-    torch.save(content, folder / "yolox_nano_coco_mmdet.pth")
-    monkeypatch.setenv("MS2A_WEIGHTS", str(folder))
-    return folder / "yolox_nano_coco_mmdet.pth"
+    path = coco_weights(tmp_path / "weights")
+    monkeypatch.setenv("MS2A_WEIGHTS", str(path.parent))
+    return path
 
 
 def adapt(tmp_path, said=None, cfg_options=None, changes=None, **given):

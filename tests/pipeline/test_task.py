@@ -114,6 +114,15 @@ def test_without_the_module_stage_one_makes_what_is_left(task, load):
             assert recolour.file.endswith("work/memory/line_b_colour_cluster.pth")
 
 
+def test_one_picture_is_told_where_it_makes_a_memory(task, load, tmp_path):
+    make_coco(tmp_path / "one", n_images=1)
+    task["target"]["unlabelled"] = "one/images"
+    for options, told in (({"num_prototypes": 8}, True), ({"model.adapter": None, "model.foreground": None}, False)):
+        said = []
+        load(task, cfg_options=options, say=said.append)
+        assert ("a memory of one picture" in " ".join(map(str, said))) == told
+
+
 def test_options_come_after_the_recipe_and_an_unknown_one_is_a_mistake(task, load):
     options = {"colour_prob": 0.3, "num_colours": 2}
     config = load(task | {"recipe": "best"}, cfg_options=options).configs[SOURCE_TRAINING]

@@ -67,6 +67,6 @@ def check_memory_pictures(
     if num_colours is not None and different < num_colours:
         what = f"different pictures in {pictures.name}, fewer than num_colours={num_colours}"
         findings.add("error", what, "", f"{remedy}, or set num_colours", different or 1)
-    if different == 1:
+    if different == 1 and (num_prototypes or num_colours is not None):
         findings.add("warning", f"different picture in {pictures.name}: a memory of one picture", "", remedy)
     return list(findings)
