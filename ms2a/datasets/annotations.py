@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 from ms2a.artefacts import read_json
 from ms2a.datasets.boxes import NUMBER, as_xywh, as_xyxy, is_box
 from ms2a.datasets.findings import Findings
-from ms2a.errors import UserError
+from ms2a.errors import UserError, shortened
 
 MIN_BOX_SIDE = 1.0
 """Shortest side, in pixels, of a box that counts; mmdet ignores shorter ones in training too."""
+
+REPEATED = "repeated_entries"
+"""Key of a read COCO dictionary: how many entries of pictures and categories said the same once more and are gone."""
 
 ID = int | float | str
 _EXPECTED = {NUMBER: "a number above 0", ID: "a number or a text", str: "a text"}
@@ -30,7 +33,8 @@ def read_coco(path: str | os.PathLike) -> dict[str, Any]:
         path: the JSON file.
 
     Returns:
-        The parsed dictionary with lists under ``images``, ``annotations`` and ``categories``.
+        The parsed dictionary with lists under ``images``, ``annotations`` and ``categories``, each entry of a picture
+        or category once, and the number of those that are gone under :data:`REPEATED`.
 
     Raises:
         UserError: the file is missing, truncated, or not in COCO form.
@@ -45,14 +49,18 @@ def read_coco(path: str | os.PathLike) -> dict[str, Any]:
         _require(coco[key], kinds, what, path)
     stated = [image for image in coco["images"] if image.get("width") and image.get("height")]
     _require(stated, {"width": NUMBER, "height": NUMBER}, "image", path)
+    entries = len(coco["images"]) + len(coco["categories"])
+    for key, what in (("images", "image"), ("categories", "category")):
+        coco[key] = _listed_once(coco[key], what, path)
+    if repeated := entries - len(coco["images"]) - len(coco["categories"]):
+        coco[REPEATED] = repeated
+    names = [category["name"] for category in coco["categories"]]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"annotation file {path}: category name {twice[0]!r} appears more than once; make it unique")
     for what, values in (
         ("image id", [image["id"] for image in coco["images"]]),
-        ("category name", [category["name"] for category in coco["categories"]]),
         ("category id", [category["id"] for category in coco["categories"]]),
     ):
-        if len(set(values)) < len(values):
-            twice = next(value for value in values if values.count(value) > 1)
-            raise UserError(f"annotation file {path}: {what} {twice!r} appears more than once; make it unique")
         texts = [value for value in values if isinstance(value, str)]
         if 0 < len(texts) < len(values):  # COCO evaluation sorts them
             number = next(value for value in values if not isinstance(value, str))
@@ -63,6 +71,18 @@ def read_coco(path: str | os.PathLike) -> dict[str, Any]:
         if odd := [value for value in values if isinstance(value, float) and not math.isfinite(value)]:
             raise UserError(f"annotation file {path}: one {what} is {odd[0]}; give each a number of its own")
     return coco
+
+
+def _listed_once(entries: Sequence[dict[str, Any]], what: str, path: str | os.PathLike) -> list[dict[str, Any]]:
+    """The entries without those that say the same once more, as of tools that list a picture for each of its boxes."""
+    by_id: dict[Any, dict[str, Any]] = {}
+    for entry in entries:
+        if (first := by_id.setdefault(entry["id"], entry)) != entry:
+            raise UserError(
+                f"annotation file {path}: {what} id {entry['id']!r} appears more than once, for {shortened(first)} and "
+                f"{shortened(entry)}; make it unique"
+            )
+    return list(by_id.values())
 
 
 def _require(entries: Sequence[Any], kinds: Mapping[str, Any], what: str, path: str | os.PathLike) -> None:

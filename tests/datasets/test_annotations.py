@@ -111,7 +111,14 @@ def test_categories_follow_the_classes():
             "'file_name' of image number 0 is None, expected a text",
         ),
         (lambda coco: coco["annotations"][0].update(image_id=[1]), r"'image_id' of annotation number 0 is \[1\]"),
-        (lambda coco: coco["images"].append(coco["images"][0]), "image id 1 appears more than once"),
+        (
+            lambda coco: coco["images"].append(dict(coco["images"][0], file_name="other.jpg")),
+            "image id 1 appears more than once, for .*other.jpg.*; make it unique",
+        ),
+        (
+            lambda coco: coco["categories"].append(dict(coco["categories"][0], name="bolt")),
+            "category id 1 appears more than once, for .*bolt.*; make it unique",
+        ),
         (
             lambda coco: coco["images"].append(dict(coco["images"][0], id="b")),
             r"some image ids are texts \('b'\), some are numbers \(1\); write all in one way",

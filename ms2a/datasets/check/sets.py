@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ms2a.datasets.annotations import REPEATED
 from ms2a.datasets.check.boxes import ask_about_corners, check_forms, mend_boxes, refuse_shares
 from ms2a.datasets.check.cache import PictureCache, default_folder
 from ms2a.datasets.check.depth import check_depth
@@ -44,6 +45,9 @@ def check_set(
     data = Working(coco, None if folder is None else Path(folder), options or Options())
     for finding in findings or ():
         data.findings.add(**vars(finding))
+    if repeated := coco.pop(REPEATED, 0):
+        data.findings.note("entries that repeat another one word for word, counted once", count=repeated)
+        data.changed = True
     with PictureCache(default_folder()) as cache:
         read_headers(data, cache)
         check_flags(data)

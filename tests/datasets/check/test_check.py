@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ms2a.datasets.annotations import read_coco
 from ms2a.datasets.check.cache import PictureCache
 from ms2a.datasets.check.files import equal_files
 from ms2a.datasets.check.sets import Options, check_folder, check_set
@@ -271,6 +272,20 @@ class TestEntries:
     def test_the_same_boxes_count_once(self, folder):
         checked = check_set(coco_of(BOX, BOX, files=["0.png", "./0.png"]), folder)
         assert checked.num_images == 1 and boxes(checked) == [list(BOX)]
+
+    def test_entries_that_repeat_another_count_once_and_are_told(self, folder):
+        """As of tools that list a picture, under one id, for each of its boxes."""
+        coco = coco_of(BOX, (50, 30, 20, 20), files=["0.png", "1.png"])
+        coco["annotations"][1]["image_id"] = 0
+        coco["images"] += coco["images"][:1]
+        coco["categories"] *= 2
+        (folder / "a.json").write_text(json.dumps(coco))
+        read = read_coco(folder / "a.json")
+        checked = check_set(read, folder)
+        assert checked.num_images == 2 and len(boxes(checked)) == 2 and checked.changed
+        assert [len(checked.coco[key]) for key in ("images", "categories")] == [2, 1]
+        assert lines(checked, "note")[0] == "entries that repeat another one word for word, counted once: 2"
+        assert set(checked.coco) == {"images", "annotations", "categories"}
 
     def twice(self, *second):
         coco = coco_of(BOX, BOX, files=["0.png", "0.png"])
