@@ -55,15 +55,17 @@ def run_benchmark(
         say: where progress is told.
 
     Raises:
-        UserError: ``jobs`` below one, a task or method that cannot be read or used, or a step that failed.
+        UserError: ``jobs`` below one, a task or method that cannot be read or used, two tasks whose lines could not be
+            told apart, or a step that failed.
     """
     if jobs < 1:
         raise UserError(f"`jobs={jobs}`: expected 1 or more")
     tasks: dict[tuple, RunTask] = {}
     every = [prepare_run(run, work_dir, device, cfg_options, tasks, say) for run in runs]
+    known = {_key(line): line for line in read_results(results)} if results.exists() else {}
+    _refuse_alike(every, known, results)
     prepared = list({item.key: item for item in every}.values())
     _note_wanted(prepared, results)
-    known = {_key(line): line for line in read_results(results)} if results.exists() else {}
     wanted = len(prepared)
     prepared = [item for item in prepared if item.key not in known or not (keep or _is_current(known[item.key], item))]
     say(f"{wanted - len(prepared)} of {wanted} runs have their line in {results}")
@@ -85,6 +87,25 @@ def run_benchmark(
             say(f"base detectors and memories: round {number} of {len(rounds)}", flush=True)
         finished = {pool.submit(runner(item.adaptation).run, [*item.shared, *item.own]): item for item in prepared}
         _collect(finished, results, say)
+
+
+def _refuse_alike(every: Sequence[Prepared], known: Mapping[tuple, Mapping[str, Any]], results: Path) -> None:
+    """Lines name the domains, folders the task file: one task's would stand for another's."""
+    remedy = "give the domains of one other names, or use another `results`"
+    tasks: dict[tuple, Path] = {}
+    files: dict[str, Path] = {}
+    for item in every:
+        if (first := files.setdefault(item.run.task.stem, item.run.task)) != item.run.task:
+            raise UserError(f"tasks {first} and {item.run.task} would share one folder, by their name; rename one")
+        both = f"go from {item.adaptation.source!r} to {item.adaptation.target!r}"
+        if (first := tasks.setdefault(item.key, item.run.task)) != item.run.task:
+            raise UserError(f"tasks {first} and {item.run.task} both {both}; {remedy}")
+        classes = known.get(item.key, {}).get("classes")
+        if classes not in (None, list(item.config.classes)):
+            raise UserError(
+                f"task {item.run.task} and lines of {results} both {both}, but find other classes: "
+                f"{list(item.config.classes)} and {classes}; {remedy}"
+            )
 
 
 def _is_current(line: Mapping[str, Any], item: Prepared) -> bool:
@@ -141,6 +162,7 @@ def _line(item: Prepared, records: Sequence[Mapping]) -> dict[str, Any]:
         **item.place,
         "title": item.method.title,
         "kind": item.method.kind,
+        "classes": list(item.config.classes),
         **({"development": True} if item.development else {}),
         "metrics": {
             f"{side} {metric}": round(100 * metrics[f"{domain}_bbox_{metric}"], 2)

@@ -223,6 +223,23 @@ def test_changed_annotations_are_noticed(tmp_path):
         run_benchmark([run], tmp_path, results, say=lambda text, **_: next(iter([])) if "0 of 1" in text else None)
 
 
+def test_tasks_whose_lines_or_folders_could_not_be_told_apart_are_refused(tmp_path):
+    results = tmp_path / "results.jsonl"
+
+    def refuse(tasks, message):
+        runs = [Run(task, "joint", None, 1) for task in tasks]
+        with pytest.raises(UserError, match=message):
+            run_benchmark(runs, tmp_path / "work", results, say=lambda *_, **__: None)
+
+    one, other = (make_task(tmp_path / name) for name in ("a", "b"))
+    refuse([one, other], "a/task.yaml and .*b/task.yaml would share one folder, by their name; rename one")
+    other = other.rename(other.with_name("other.yaml"))
+    refuse([one, other], "a/task.yaml and .*b/other.yaml both go from 'line_a' to 'line_b'; give the domains")
+    place = prepare_run(Run(one, "joint", None, 1), tmp_path / "work").place
+    _keep(result_line("joint", 1, 50.0) | place | {"classes": ["nut"]}, results)
+    refuse([one], r"find other classes: \['part'\] and \['nut'\]; give the domains of one other names")
+
+
 def test_a_line_of_another_config_counts_if_asked_to(tmp_path):
     item = prepare(tmp_path, method="joint")
     results, said = tmp_path / "results.jsonl", []
