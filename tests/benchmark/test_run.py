@@ -267,7 +267,7 @@ def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path):
         prepare(tmp_path, method="magic")
 
 
-@pytest.mark.parametrize("name", ["results", "long"])
+@pytest.mark.parametrize("name", ["results", "long", "insulators"])
 def test_the_published_results_can_be_read(name):
     assert len(read_results(ROOT / f"docs/results/{name}.jsonl")) >= 30
 
