@@ -18,6 +18,7 @@ from ms2a.errors import UserError
 from ms2a.lock import in_turn
 from ms2a.pipeline.runner import Runner
 from ms2a.pipeline.stages import Adaptation, annotation_files, prepare_step
+from ms2a.pipeline.task import TASK_SUFFIXES
 
 METRICS = ("mAP", "mAP_50")
 USUAL_EPOCH = 80  # iterations
@@ -95,8 +96,9 @@ def _refuse_alike(every: Sequence[Prepared], known: Mapping[tuple, Mapping[str, 
     tasks: dict[tuple, Path] = {}
     files: dict[str, Path] = {}
     for item in every:
-        if (first := files.setdefault(item.run.task.stem, item.run.task)) != item.run.task:
-            raise UserError(f"tasks {first} and {item.run.task} would share one folder, by their name; rename one")
+        if item.run.task.suffix in TASK_SUFFIXES:  # folders of configs are called by their source
+            if (first := files.setdefault(item.run.task.stem, item.run.task)) != item.run.task:
+                raise UserError(f"tasks {first} and {item.run.task} would share one folder, by their name; rename one")
         both = f"go from {item.adaptation.source!r} to {item.adaptation.target!r}"
         if (first := tasks.setdefault(item.key, item.run.task)) != item.run.task:
             raise UserError(f"tasks {first} and {item.run.task} both {both}; {remedy}")

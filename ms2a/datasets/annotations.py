@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -54,8 +55,8 @@ def read_coco(path: str | os.PathLike) -> dict[str, Any]:
         coco[key] = _listed_once(coco[key], what, path)
     if repeated := entries - len(coco["images"]) - len(coco["categories"]):
         coco[REPEATED] = repeated
-    names = [category["name"] for category in coco["categories"]]
-    if twice := [name for name in names if names.count(name) > 1]:
+    names = Counter(category["name"] for category in coco["categories"])
+    if twice := [name for name, count in names.items() if count > 1]:
         raise UserError(f"annotation file {path}: category name {twice[0]!r} appears more than once; make it unique")
     for what, values in (
         ("image id", [image["id"] for image in coco["images"]]),
