@@ -40,6 +40,8 @@ METHODS = CONFIGS / "benchmark"
 SAVED_EVERY = 9  # epochs of a longer training
 # Of a config besides; options for these would have no effect.
 BENCHMARK_SETS = ("load_from", "checkpoint_config", "memory_dir", "memory_files", "style_file", "colour_file")
+# What a budget of iterations says.
+LENGTH = ("max_epochs", "runner")
 # What former versions ran, and what names of files do not say.
 USUAL = dict(iterations=240, detector="small", weights=None)
 
@@ -164,6 +166,8 @@ def prepare_run(
     """
     refuse_options(cfg_options, TASK_VARIABLES, "the task says that; use `tasks`, `shots`, `seeds` or MS2A_DATA_ROOT")
     refuse_options(cfg_options, BENCHMARK_SETS, "the benchmark sets that, the same for all methods")
+    if run.iterations is not None:
+        refuse_options(cfg_options, LENGTH, f"`iterations={run.iterations}` says how long the training is; give one")
     if run.method not in known_methods():
         raise UserError(f"unknown method {run.method!r}; known: {', '.join(known_methods())}")
     read = {} if read is None else read
@@ -201,9 +205,10 @@ def _open_method(run: Run, task: RunTask, cfg_options: Mapping[str, Any] | None)
     adaptation = task.adaptation
     own_start = run.detector or run.weights or run.task.suffix in TASK_SUFFIXES
     size = {"detector": size_of_model(adaptation.configs[BASE].model)} if own_start else {}
-    cfg = open_config(METHODS / f"{run.method}.py", cfg_options, copy.deepcopy(task.variables), size)
+    path = METHODS / f"{run.method}.py"
+    cfg = open_config(path, cfg_options, copy.deepcopy(task.variables), size)
     if run.iterations is not None and not cfg.benchmark.get("fixed"):
-        _set_budget(cfg, run.iterations)
+        cfg = open_config(path, cfg_options, copy.deepcopy(task.variables), size | _budget(cfg, run.iterations))
     cfg.load_from = literal(str(adaptation.checkpoint(BASE)))
     long = cfg.max_epochs > SAVED_EVERY  # a long one goes on from its last checkpoint where it was stopped
     saved = dict(interval=SAVED_EVERY if long else "${runner.max_epochs}", save_optimizer=long)
@@ -224,14 +229,13 @@ def _open_method(run: Run, task: RunTask, cfg_options: Mapping[str, Any] | None)
     return cfg
 
 
-def _set_budget(cfg: Config, iterations: int) -> None:
-    """So many iterations, the last third without mixing, the first without pseudo-labels, as in the usual schedule."""
+def _budget(cfg: Config, iterations: int) -> dict[str, int]:
+    """Options for so many iterations, the last third without mixing, the first without pseudo-labels, as usual."""
     epochs, rest = divmod(iterations, _epoch(cfg))
     if rest or not epochs:
         raise UserError(f"`iterations={iterations}`: expected a multiple of {_epoch(cfg)}, one epoch of every method")
-    cfg.max_epochs, cfg.num_last_epochs = epochs, max(1, epochs // 3)
-    if cfg.model.get("self_training"):
-        cfg.model.self_training.start_iter = iterations // 3
+    asked = {"model.self_training.start_iter": iterations // 3} if cfg.model.get("self_training") else {}
+    return {"max_epochs": epochs, "num_last_epochs": max(1, epochs // 3), **asked}
 
 
 def _epoch(cfg: Config) -> int:

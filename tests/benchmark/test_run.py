@@ -384,6 +384,17 @@ def test_a_budget_of_iterations_reaches_every_method_that_trains(tmp_path):
         with_budget("joint", 100)
 
 
+def test_options_beside_a_budget_of_iterations_hold_or_are_refused(tmp_path):
+    def with_options(**options):
+        return prepare_run(Run(T1, "mean_teacher", 10, 1, 720), tmp_path, cfg_options=options).config
+
+    config = with_options(**{"model.self_training.start_iter": 480, "num_last_epochs": 1})
+    assert (config.max_epochs, config.num_last_epochs, config.model.self_training.start_iter) == (9, 1, 480)
+    for length in ("max_epochs", "runner.max_epochs"):
+        with pytest.raises(UserError, match="`cfg_options=.*`: `iterations=720` says how long the training is"):
+            with_options(**{length: 3})
+
+
 def test_a_start_from_the_command_line_has_a_folder_and_lines_of_its_own(tmp_path):
     for task, shots in ((T1, 10), (make_task(tmp_path / "own"), None)):
         usual = prepare(tmp_path / "work", task, "joint", shots)
