@@ -166,7 +166,7 @@ def mend_annotations(coco: dict[str, Any], findings: Findings) -> Mended:
     ids = [annotation.get("id", 0) for annotation in kept]
     if not all(type(value) is int and value for value in ids) or len(set(ids)) < len(ids):
         changed = True
-        findings.note("annotation ids renumbered: texts, zeros or repeated", count=len(kept))
+        findings.note("annotation ids renumbered: missing, texts, zeros or repeated", count=len(kept))
         for number, annotation in enumerate(kept, start=1):
             annotation["id"] = number
     return Mended(dropped, clipped, changed or dropped > 0)
