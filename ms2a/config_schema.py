@@ -129,6 +129,7 @@ class Dataset(Open):
     dataset: "Dataset | None" = None
     datasets: "Listed[Dataset] | None" = None
     domains: Listed[DomainPart] | None = None
+    before_mixing: Listed[Registered] | None = None
     num_images: Positive | None = None
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.datasets.load_picture import LoadPicture
 from ms2a.datasets.loading import LoadReducedImage
 from ms2a.datasets.memory_colour import ColourQuantiles, MemoryColour
+from ms2a.datasets.paste_objects import PasteObjects
 from ms2a.datasets.transforms import CrossDomainCopyPaste, FitResize, HSVShift, SameDomainMosaic
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ImageFolderDataset",
     "LoadPicture",
     "MemoryColour",
+    "PasteObjects",
     "SameDomainMosaic",
     "nested_splits",
     "read_annotations",

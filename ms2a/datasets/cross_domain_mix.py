@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmdet.datasets import DATASETS, ConcatDataset, MultiImageMixDataset, RepeatDataset, build_dataset
+from mmcv.utils import build_from_cfg
+from mmdet.datasets import DATASETS, PIPELINES, ConcatDataset, MultiImageMixDataset, RepeatDataset, build_dataset
 
 from ms2a.datasets.domain_concat import domain_of, require_same_classes
 from ms2a.errors import UserError
@@ -19,16 +20,31 @@ class DomainPool(ConcatDataset):
     Args:
         datasets: one or more a domain.
         domains: the domain of each.
+        before_mixing: mixing transforms that every image goes through, with partners that have not.
     """
 
-    def __init__(self, datasets: Sequence[Any], domains: Sequence[str]) -> None:
+    def __init__(self, datasets: Sequence[Any], domains: Sequence[str], before_mixing: Sequence[Any] = ()) -> None:
         super().__init__(datasets)
+        self._before_mixing = before_mixing
         self.names = list(dict.fromkeys(domains))
         numbers = [self.names.index(domain) for domain in domains]
         self._domain_of_index = np.repeat(numbers, [len(dataset) for dataset in datasets])
         self._own = [np.flatnonzero(self._domain_of_index == number) for number in range(len(self.names))]
         self._other = [np.flatnonzero(self._domain_of_index != number) for number in range(len(self.names))]
         self._drawn = 0
+
+    def __getitem__(self, idx: int) -> dict:
+        """Image ``idx``, which the transforms before mixing have changed."""
+        results = super().__getitem__(idx)
+        for transform in self._before_mixing:
+            results["mix_results"] = list(map(super().__getitem__, transform.get_indexes(self)))
+            results = transform(results)
+            results.pop("mix_results")
+        return results
+
+    def indexes_of(self, domain: str) -> np.ndarray:
+        """Indexes of the images of a domain, (N,) int64; an image repeated n times is there n times."""
+        return self._own[self.names.index(domain)] if domain in self.names else np.empty(0, int)
 
     def draw(self, index: int) -> None:
         """Notes the domain of image ``index`` as the one being drawn."""
@@ -95,6 +111,8 @@ class CrossDomainMixDataset(MultiImageMixDataset):
             :class:`~ms2a.datasets.transforms.SameDomainMosaic` take their partners by domain.
         skip_type_keys: types of transforms to leave out.
         max_refetch: how often to try again where a pipeline returns nothing.
+        before_mixing: mixing transforms that every image goes through, the partners of the pipeline's too, such as
+            :class:`~ms2a.datasets.paste_objects.PasteObjects`.
 
     Raises:
         UserError: fewer than two domains where CopyPaste needs another, a repetition below one, a number of
@@ -107,6 +125,7 @@ class CrossDomainMixDataset(MultiImageMixDataset):
         pipeline: Sequence[dict],
         skip_type_keys: Sequence[str] | None = None,
         max_refetch: int = 15,
+        before_mixing: Sequence[dict] = (),
     ) -> None:
         datasets, names = [], []
         for entry in domains:
@@ -119,7 +138,8 @@ class CrossDomainMixDataset(MultiImageMixDataset):
         if len(set(names)) < (2 if pasting else 1):
             raise UserError(f"CrossDomainMixDataset needs two domains or more, got {names}; one: MultiImageMixDataset")
         require_same_classes(datasets, names)
-        super().__init__(DomainPool(datasets, names), pipeline, skip_type_keys=skip_type_keys, max_refetch=max_refetch)
+        pool = DomainPool(datasets, names, [build_from_cfg(step, PIPELINES) for step in before_mixing])
+        super().__init__(pool, pipeline, skip_type_keys=skip_type_keys, max_refetch=max_refetch)
 
     def __getitem__(self, idx: int) -> dict:
         """Image ``idx`` of an epoch, mixed with others."""

@@ -142,7 +142,7 @@ class CrossDomainCopyPaste(CopyPaste):
         """The parent's paste where every mask is a box."""
         image, boxes, pasted = canvas["img"].copy(), canvas["gt_bboxes"], partner["gt_bboxes"]
         covered = np.zeros(image.shape[:2], dtype=bool)
-        for x1, y1, x2, y2 in _whole_pixels(pasted, covered.shape).tolist():
+        for x1, y1, x2, y2 in whole_pixels(pasted, covered.shape).tolist():
             image[y1:y2, x1:x2] = partner["img"][y1:y2, x1:x2]
             covered[y1:y2, x1:x2] = True
         visible, areas = _visible_parts(boxes, covered)
@@ -154,7 +154,7 @@ class CrossDomainCopyPaste(CopyPaste):
         return canvas
 
 
-def _whole_pixels(boxes_xyxy: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+def whole_pixels(boxes_xyxy: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """The pixels that boxes touch, (N, 4) int64 x1 y1 x2 y2, inside the image."""
     limits = [size_hw[1], size_hw[0]] * 2
     outer = np.concatenate([np.floor(boxes_xyxy[:, :2]), np.ceil(boxes_xyxy[:, 2:])], axis=1)
@@ -172,7 +172,7 @@ def _visible_parts(boxes_xyxy: np.ndarray, covered: np.ndarray) -> tuple[np.ndar
         the bounding boxes of what is visible, (N, 4) float32, to the pixel where a side was covered, else exact; and
         how many pixels that is, (N,) int64.
     """
-    found = _whole_pixels(boxes_xyxy, covered.shape)
+    found = whole_pixels(boxes_xyxy, covered.shape)
     areas = (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
     for number, (x1, y1, x2, y2) in enumerate(found.tolist()):
         hidden = covered[y1:y2, x1:x2]
