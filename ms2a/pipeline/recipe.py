@@ -13,6 +13,7 @@ WITHOUT_MODULE = {
     "model.adapter": None,
     "model.foreground": None,
     "data.train.skip_type_keys": ["CrossDomainCopyPaste"],
+    "data.train.before_mixing": [dict(type="PasteObjects", domain="${target_domain}", img_scale="${img_scale}")],
 }
 
 
@@ -23,9 +24,9 @@ def recipe_settings(
 
     Args:
         recipe: ``"released"``, the published form, whose adaptation module takes the place of the neck maps;
-            ``"best"``, whose memory keeps the colours of the unlabelled pictures: from pretrained weights these alone,
-            else beside the prototypes of a module that starts exactly at the base detector; None: what the templates
-            say.
+            ``"best"``, whose memory keeps the colours of the unlabelled pictures: from pretrained weights with objects
+            of the annotated ones pasted into all, and no module, else beside the prototypes of a module that starts
+            exactly at the base detector; None: what the templates say.
         num_pictures: different unlabelled pictures of the target, of which there can be no more colours.
         pretrained: whether the base detector starts from weights.
         say: where it is told that there are fewer colours than usual.

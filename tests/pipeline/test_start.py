@@ -111,10 +111,14 @@ def test_from_weights_the_best_recipe_leaves_the_module_out(weights, tmp_path):
         config = adaptation.configs[stage]
         assert config.model.get("adapter") is None and config.model.get("foreground") is None
         assert config.colour_prob == 0.8 and config.data.train.skip_type_keys == ["CrossDomainCopyPaste"]
+        (paste,) = config.data.train.before_mixing
+        assert (paste.type, paste.domain) == ("PasteObjects", config.target_domain)
+        assert paste.img_scale == config.img_scale
     with pytest.raises(UserError, match="adapter_query"):  # nobody reads it then
         adapt(tmp_path / "b", changes=dict(recipe="best"), cfg_options=dict(adapter_query="memory"))
     released = adapt(tmp_path / "c", changes=dict(recipe="released")).configs[TARGET_TRAINING]
     assert not released.model.adapter.zero_init and not released.colour_prob
+    assert "before_mixing" not in released.data.train
 
 
 def test_any_recipe_takes_a_size_and_weights(weights, tmp_path, monkeypatch):
