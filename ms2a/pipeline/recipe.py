@@ -26,11 +26,14 @@ def recipe_settings(
         recipe: ``"released"``, the published form, whose adaptation module takes the place of the neck maps;
             ``"best"``, whose memory keeps the colours of the unlabelled pictures: from pretrained weights with objects
             of the annotated ones pasted into all, and no module, else beside the prototypes of a module that starts
-            exactly at the base detector; None: what the templates say.
+            exactly at the base detector; None: from pretrained weights ``"best"``, else the published form.
         num_pictures: different unlabelled pictures of the target, of which there can be no more colours.
         pretrained: whether the base detector starts from weights.
-        say: where it is told that there are fewer colours than usual.
+        say: where it is told which form is taken unasked, and that there are fewer colours than usual.
     """
+    if recipe is None and pretrained:
+        recipe = BEST
+        say("recipe best, as always from weights without another: no module; `recipe: released` is the published form")
     if recipe is None:
         return {}
     if recipe == RELEASED:

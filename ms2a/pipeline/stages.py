@@ -137,7 +137,9 @@ def _options_by_stage(cfg_options: Mapping[str, Any], configs: Mapping[str, Conf
         most = max(effects.values())
         if most == NONE:
             open_config(configs[TARGET_TRAINING].filename, {option: value})  # which may know what was meant
-            raise UserError(f"`cfg_options={option}`: no stage reads it")
+            module = configs[TARGET_TRAINING].model.get("adapter")
+            hint = "" if module else "; this form has no adaptation module, a task file with `recipe: released` has one"
+            raise UserError(f"`cfg_options={option}`: no stage reads it{hint}")
         chosen = [stage for stage, own in effects.items() if own == most]
         for stage in chosen:
             taken[stage][option] = value

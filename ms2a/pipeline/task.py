@@ -17,7 +17,7 @@
       test: {annotations: b/test.json, images: b/images}
     detector: nano                # optional, see ms2a.pipeline.start: nano, small, tiny, s, m, l or x
     weights: coco                 # optional: coco, none, a file or an address
-    recipe: best                  # optional: released or best, see ms2a.pipeline.recipe
+    recipe: best                  # optional, see ms2a.pipeline.recipe: released or best
     epochs: {base: 24, source_training: 8, target_training: 10}   # optional
 
 ``annotations`` is a file or a folder of any format of :mod:`ms2a.datasets.formats`, found by its content. Paths are

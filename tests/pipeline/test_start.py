@@ -38,7 +38,9 @@ def test_own_data_start_from_coco_weights_where_they_can_be_had(weights, tmp_pat
         assert set(is_depthwise(adaptation.configs[stage]).values()) == {True}
     base, source_training = adaptation.configs[BASE], adaptation.configs[SOURCE_TRAINING]
     assert base.load_from == str(weights) and source_training.load_from.endswith("work/base/latest.pth")
-    assert base.runner.max_epochs < 20 and source_training.model.adapter.zero_init
+    assert base.runner.max_epochs < 20
+    assert source_training.model.get("adapter") is None and source_training.colour_prob  # recipe best
+    assert any(line.startswith("recipe best, as always from weights") for line in said)
     assert weights in train_step(adaptation, BASE).inputs
     assert weights not in train_step(adaptation, SOURCE_TRAINING).inputs
 
@@ -114,7 +116,7 @@ def test_from_weights_the_best_recipe_leaves_the_module_out(weights, tmp_path):
         (paste,) = config.data.train.before_mixing
         assert (paste.type, paste.domain) == ("PasteObjects", config.target_domain)
         assert paste.img_scale == config.img_scale
-    with pytest.raises(UserError, match="adapter_query"):  # nobody reads it then
+    with pytest.raises(UserError, match="adapter_query`: no stage reads it; this form has no adaptation module"):
         adapt(tmp_path / "b", changes=dict(recipe="best"), cfg_options=dict(adapter_query="memory"))
     released = adapt(tmp_path / "c", changes=dict(recipe="released")).configs[TARGET_TRAINING]
     assert not released.model.adapter.zero_init and not released.colour_prob
