@@ -1,7 +1,6 @@
 """What this product and mmdet's runner read of a settled config, with types; everything else passes.
 
-A value of the wrong kind is told before anything is built, with its place and the config's file. Numbers are numbers:
-neither texts, nor NaN, nor infinite.
+A value of the wrong kind is told before anything is built, with its place and file; texts and NaN are no numbers.
 """
 
 from collections.abc import Mapping

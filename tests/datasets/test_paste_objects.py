@@ -37,7 +37,7 @@ def test_an_object_lies_in_its_box_and_its_edge_fades(seed):
     assert (changed.min(axis=0) >= [y1, x1]).all() and (changed.max(axis=0) < [y2, x2]).all()
     inside = out["img"][int(y1) : int(y2), int(x1) : int(x2)]
     assert (inside[2:-2, 2:-2] == 200).all()
-    # An edge of one pixel is the object's whole.
+    # The wider edge of a larger object, six pixels, rises evenly.
     wide = paste(copy.deepcopy(canvas), partner(box=(10, 10, 90, 90)), scale_range=(1, 1))
     (x1, y1, *_) = wide["gt_bboxes"][0].astype(int)
     ramp = wide["img"][y1 + 40, x1 : x1 + 6, 0]
