@@ -1,10 +1,11 @@
 """What runs of the benchmark have in common that are compared with each other."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ms2a.benchmark.plan import USUAL
+from ms2a.benchmark.plan import USUAL, options_of
 
 
 class Group(NamedTuple):
@@ -17,6 +18,7 @@ class Group(NamedTuple):
     weights: str
     shots: int
     iterations: int
+    options: str
 
     @property
     def title(self) -> str:
@@ -30,7 +32,8 @@ class Group(NamedTuple):
         labels = f"{self.shots} annotated images" if self.shots else "mAP by annotated images"
         budget = [f"{self.iterations} iterations"] if self.iterations else []
         draw = ["development draw, tested on a part of the pool"] if self.development else []
-        return ", ".join([labels, *budget, start, *draw])
+        options = [f"with {self.options}"] if self.options else []
+        return ", ".join([labels, *budget, start, *options, *draw])
 
     @property
     def title_of_plot(self) -> str:
@@ -43,15 +46,15 @@ class Group(NamedTuple):
         own = dict(detector=self.detector, weights=self.weights or None, iterations=self.iterations)
         parts = [Path(str(value)).stem for name, value in own.items() if value not in (USUAL[name], 0)]
         parts = [f"{self.source}_to_{self.target}_{self.shots or 'labels'}", *parts]
+        parts += [hashlib.sha256(self.options.encode()).hexdigest()[:8]] if self.options else []
         return "_".join(parts + ["development"] * self.development)
 
 
 def group_of(line: Mapping[str, Any]) -> Group:
     """The group of a line; its budget is 0 where the line has none."""
     start = line["detector"] or "own", line["weights"] or ""
-    return Group(
-        bool(line.get("development")), line["source"], line["task"], *start, line["shots"], line["iterations"] or 0
-    )
+    budget = line["shots"], line["iterations"] or 0, options_of(line)
+    return Group(bool(line.get("development")), line["source"], line["task"], *start, *budget)
 
 
 def groups_of(lines: Sequence[Mapping[str, Any]]) -> list[Group]:

@@ -44,6 +44,8 @@ BENCHMARK_SETS = ("load_from", "checkpoint_config", "memory_dir", "memory_files"
 LENGTH = ("max_epochs", "runner")
 # What former versions ran, and what names of files do not say.
 USUAL = dict(iterations=240, detector="small", weights=None)
+# What tells a run's line from others, besides its options.
+PLACE = ("source", "task", "shots", "method", "seed", "iterations", "detector", "weights")
 
 
 class Method(Section):
@@ -107,12 +109,13 @@ class Prepared:
             "iterations": None if self.method.fixed else self.config.runner.max_epochs * _epoch(self.config),
             "detector": size_of_model(base.model),
             "weights": Path(base.load_from).name if base.get("load_from") else None,
+            **({"cfg_options": self.cfg_options} if self.cfg_options else {}),
         }
 
     @property
     def key(self) -> tuple:
-        """The values of :attr:`place`."""
-        return tuple(self.place.values())
+        """See :func:`key_of`."""
+        return key_of(self.place)
 
     @property
     def config_sha256(self) -> str:
@@ -135,6 +138,17 @@ class Prepared:
 @cache
 def _file_sha256(path: Path, modified: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def key_of(line: Mapping[str, Any]) -> tuple:
+    """What tells a line, or the place of one that is to be, from others."""
+    return *(line[name] for name in PLACE), options_of(line)
+
+
+def options_of(line: Mapping[str, Any]) -> str:
+    """The options of a line as on a command line, empty for none."""
+    options = line.get("cfg_options") or {}
+    return " ".join(f"{name}={json.dumps(value)}" for name, value in sorted(options.items()))
 
 
 def known_methods() -> list[str]:

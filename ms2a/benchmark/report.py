@@ -12,7 +12,7 @@ from terminaltables import GithubFlavoredMarkdownTable
 from ms2a.artefacts import atomic_path, write_text
 from ms2a.benchmark.curve import label_curves, labels_worth, plot_curves
 from ms2a.benchmark.groups import belongs, group_of, groups_of
-from ms2a.benchmark.plan import known_methods
+from ms2a.benchmark.plan import known_methods, options_of
 
 matplotlib.use("Agg")
 
@@ -27,8 +27,8 @@ def write_report(
 ) -> str:
     """Writes ``report.md``, a plot for each group of runs, and one of the score against the number of labels.
 
-    A group is a task, a start of the detector, a number of annotated images and a budget of iterations. Development
-    draws, which are tested on a part of the pool, are groups of their own and stand last.
+    A group is a task, a start of the detector, a number of annotated images, a budget of iterations and the options.
+    Development draws, which are tested on a part of the pool, are groups of their own and stand last.
 
     Args:
         lines: from :func:`ms2a.benchmark.run.read_results`.
@@ -93,9 +93,10 @@ def _missing_table(missing: Sequence[Mapping[str, Any]]) -> str:
     names = ("source", "task", "detector", "weights", "shots", "iterations", "method")
     seeds: dict[tuple, list[str]] = {}
     for place in missing:
-        seeds.setdefault(tuple(place[name] for name in names), []).append(str(place["seed"]))
+        key = (*(place[name] for name in names), options_of(place) or None)
+        seeds.setdefault(key, []).append(str(place["seed"]))
     rows = [[*("–" if part is None else part for part in key), " ".join(found)] for key, found in seeds.items()]
-    return _markdown(f"Missing: {len(missing)} runs that were asked for", [[*names, "seeds"], *rows])
+    return _markdown(f"Missing: {len(missing)} runs that were asked for", [[*names, "options", "seeds"], *rows])
 
 
 def summarise(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ms2a.artefacts import provenance, read_json, write_json, write_text
-from ms2a.benchmark.plan import USUAL, Prepared, Run, prepare_run, rounds_of
+from ms2a.benchmark.plan import USUAL, Prepared, Run, key_of, options_of, prepare_run, rounds_of
 from ms2a.benchmark.tasks import RunTask
 from ms2a.errors import UserError
 from ms2a.lock import in_turn
@@ -22,8 +22,6 @@ from ms2a.pipeline.task import TASK_SUFFIXES
 
 METRICS = ("mAP", "mAP_50")
 USUAL_EPOCH = 80  # iterations
-# What tells a line from others.
-PLACE = ("source", "task", "shots", "method", "seed", "iterations", "detector", "weights")
 # What every line holds that the report reads.
 NEEDED = {"source", "task", "method", "title", "kind", "shots", "seed", "metrics", "adaptation_seconds"}
 
@@ -51,8 +49,8 @@ def run_benchmark(
         jobs: runs at once, at least 1; the CPU's cores are divided among them.
         device: ``"cpu"``, ``"cuda"``, … or None for a GPU if there is one.
         keep: leave a run alone if it has a line, whatever config made it.
-        cfg_options: dotted keys and values for every method's config; each line holds them, but is the line of the
-            same run: such results belong into a file of their own.
+        cfg_options: dotted keys and values for every method's config; runs with others are other runs, and their lines
+            tell them.
         say: where progress is told.
 
     Raises:
@@ -63,13 +61,15 @@ def run_benchmark(
         raise UserError(f"`jobs={jobs}`: expected 1 or more")
     tasks: dict[tuple, RunTask] = {}
     every = [prepare_run(run, work_dir, device, cfg_options, tasks, say) for run in runs]
-    known = {_key(line): line for line in read_results(results)} if results.exists() else {}
+    known = {key_of(line): line for line in read_results(results)} if results.exists() else {}
     _refuse_alike(every, known, results)
     prepared = list({item.key: item for item in every}.values())
     _note_wanted(prepared, results)
     wanted = len(prepared)
     prepared = [item for item in prepared if item.key not in known or not (keep or _is_current(known[item.key], item))]
     say(f"{wanted - len(prepared)} of {wanted} runs have their line in {results}")
+    if former := sum(item.key in known for item in prepared):
+        say(f"{former} lines are of another config or other annotations and will be replaced; --keep leaves them alone")
     if not prepared:
         return
     preparing = {tuple(step.command): step for item in prepared for step in prepare_step(item.adaptation)}
@@ -151,6 +151,7 @@ def _collect(finished: Mapping[Future, Prepared], results: Path, say: Callable[.
         scores = ", ".join(f"{name} {value:.1f}" for name, value in line["metrics"].items())
         what = f"{line['task']} {line['shots']} shots, seed {line['seed']}, {line['method']}"
         what += f", {line['iterations']} iterations" if line["iterations"] else ""
+        what += f", {options_of(line)}" if options_of(line) else ""
         say(f"{place} {what}: {scores} ({line['adaptation_seconds']:.0f} s)", flush=True)
     if failed:
         raise UserError(f"{len(failed)} of {len(finished)} runs failed, the first: {failed[0]}")
@@ -175,15 +176,10 @@ def _line(item: Prepared, records: Sequence[Mapping]) -> dict[str, Any]:
         "adaptation_seconds": round(sum(record["seconds"] for record in own[:-1]), 1),
         "test_seconds": round(own[-1]["seconds"], 1),
         "peak_mib": round(max(record["peak_mib"] for record in own)),
-        **({"cfg_options": item.cfg_options} if item.cfg_options else {}),
         "config_sha256": item.config_sha256,
         "annotations_sha256": item.annotations_sha256,
         "provenance": provenance(f"configs/benchmark/{item.run.method}.py", item.run.seed),
     }
-
-
-def _key(line: Mapping[str, Any]) -> tuple:
-    return tuple(line[name] for name in PLACE)
 
 
 def _in_order(key: tuple) -> list[tuple]:
@@ -193,7 +189,7 @@ def _in_order(key: tuple) -> list[tuple]:
 def _note_wanted(prepared: Sequence[Prepared], results: Path) -> None:
     """Notes which runs there are to be, so that the report can tell at any time which are missing."""
     with in_turn(results):
-        wanted = {_key(place): place for place in (*read_wanted(results), *(item.place for item in prepared))}
+        wanted = {key_of(place): place for place in (*read_wanted(results), *(item.place for item in prepared))}
         write_json([wanted[key] for key in sorted(wanted, key=_in_order)], _wanted_file(results))
 
 
@@ -205,8 +201,8 @@ def read_wanted(results: Path) -> list[dict[str, Any]]:
 
 def missing_runs(lines: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Those of the wanted runs that have no line."""
-    done = set(map(_key, lines))
-    return [place for place in wanted if _key(place) not in done]
+    done = set(map(key_of, lines))
+    return [place for place in wanted if key_of(place) not in done]
 
 
 def _wanted_file(results: Path) -> Path:
@@ -216,8 +212,8 @@ def _wanted_file(results: Path) -> Path:
 def _keep(line: Mapping[str, Any], results: Path) -> None:
     """Adds a line to the file, in the place of an earlier one of the same run; several processes may."""
     with in_turn(results):
-        lines = {_key(old): old for old in read_results(results)} if results.exists() else {}
-        lines[_key(line)] = line
+        lines = {key_of(old): old for old in read_results(results)} if results.exists() else {}
+        lines[key_of(line)] = line
         write_text("".join(json.dumps(lines[key]) + "\n" for key in sorted(lines, key=_in_order)), results)
 
 

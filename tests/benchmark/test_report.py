@@ -150,8 +150,21 @@ def test_the_report_says_what_is_missing(tmp_path):
     missing = missing_runs(LINES, read_wanted(tmp_path / "results.jsonl"))
     text = without_padding(write_report(LINES, tmp_path, missing))
     assert "### Missing: 2 runs that were asked for" in text
-    assert "| s | t | small | – | 10 | 240 | late | 1 2 |" in text
+    assert "| s | t | small | – | 10 | 240 | late | – | 1 2 |" in text
     assert "Missing" not in write_report(LINES, tmp_path, missing_runs(LINES, wanted[:-2]))
+
+
+def test_runs_with_options_are_compared_among_themselves(tmp_path):
+    faster = [dict(item, cfg_options={"lr": 0.002}, metrics=dict(item["metrics"])) for item in LINES]
+    for item in faster:
+        item["metrics"]["target mAP_50"] += 10
+    text = without_padding(write_report([*LINES, *faster], tmp_path))
+    plain, optioned = text.split("### s → t, ")[1:]
+    assert optioned.startswith("10 annotated images, 240 iterations, small detector from random weights, with lr=0.002")
+    assert all(f"| OURS | 3 | 27.5 ± 1.0 | {score} ± 2.0" in part for part, score in ((plain, 55.0), (optioned, 65.0)))
+    assert len(list(tmp_path.glob("s_to_t_10*.png"))) == 2
+    missing = missing_runs(LINES, [*LINES, *faster])
+    assert "| joint | lr=0.002 | 1 2 3 |" in without_padding(write_report(LINES, tmp_path, missing))
 
 
 def test_a_line_of_a_former_version_is_of_what_was_usual_then(tmp_path):

@@ -38,7 +38,7 @@ def test_task_shots_and_seed_reach_the_methods_config(tmp_path):
     assert (target.dataset.ann_file, target.samples) == ("t2/split4_30.json", 240)
     assert [part.ann_file for part in item.config.data.test.datasets] == ["t2/test.json", "s/val.json"]
     assert item.config.model.default_domain == "indus_synth_t2"
-    assert item.key == ("indus_synth_s", "indus_synth_t2", 30, "ms2a", 4, 240, "small", None)
+    assert item.key == ("indus_synth_s", "indus_synth_t2", 30, "ms2a", 4, 240, "small", None, "")
     memory = tmp_path / "indus_synth_s/seed4/memory/indus_synth_t2_map_k100"
     assert item.config.model.adapter.memory.files == {
         domain: str(memory / f"{domain}_cluster.pth") for domain in ("indus_synth_s", "indus_synth_t2")
@@ -278,6 +278,34 @@ def test_a_line_replaces_an_earlier_one_of_the_same_run(tmp_path):
         _keep(item, path)
     assert [(item["seed"], item["metrics"]["target mAP_50"]) for item in read_results(path)] == [(1, 50.0), (2, 60.0)]
     assert all(json.loads(text) for text in path.read_text().splitlines())
+
+
+def test_runs_with_other_options_have_lines_of_their_own(tmp_path):
+    path, run = tmp_path / "results.jsonl", Run(T1, "joint", 10, 1)
+    options = (None, {"lr": 1e-4, "nms.iou_threshold": (0.5, 0.6)}, {"lr": 2e-4})
+    items = [prepare_run(run, tmp_path, cfg_options=each) for each in options]
+    for item, score in zip(items, (50.0, 51.0, 52.0), strict=True):
+        _keep(dict(result_line("joint", 1, score) | item.place, config_sha256=item.config_sha256), path)
+    assert [line["metrics"]["target mAP_50"] for line in read_results(path)] == [50.0, 51.0, 52.0]
+    said = []
+    for each in options:
+        run_benchmark([run], tmp_path, path, cfg_options=each, say=lambda text, **_: said.append(text))
+    assert said.count(f"1 of 1 runs have their line in {path}") == 3
+    assert len(read_wanted(path)) == 3 and missing_runs(read_results(path), read_wanted(path)) == []
+
+
+def test_it_is_said_that_lines_of_another_config_will_be_replaced(tmp_path):
+    path, run, said = tmp_path / "results.jsonl", Run(T1, "joint", 10, 1), []
+    _keep(dict(result_line("joint", 1, 50.0) | prepare_run(run, tmp_path).place, config_sha256="former"), path)
+
+    def say(text, **_):
+        said.append(text)
+        if "--keep" in text:
+            raise KeyboardInterrupt  # before any training
+
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark([run], tmp_path, path, say=say)
+    assert said[-1].startswith("1 lines are of another config or other annotations and will be replaced; --keep leaves")
 
 
 def test_several_processes_keep_their_lines_in_one_file(tmp_path):
