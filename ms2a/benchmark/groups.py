@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ms2a.benchmark.plan import USUAL, options_of
+from ms2a.benchmark.lines import USUAL, options_of
 
 
 class Group(NamedTuple):

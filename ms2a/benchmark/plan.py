@@ -16,6 +16,7 @@ from mmcv import Config
 from pydantic import PositiveInt
 
 from ms2a.artefacts import memory_file, memory_names
+from ms2a.benchmark.lines import key_of
 from ms2a.benchmark.tasks import TASK_VARIABLES, Run, RunTask, read_run_task
 from ms2a.config import CONFIGS, open_config, settle
 from ms2a.config_references import literal
@@ -42,10 +43,6 @@ SAVED_EVERY = 9  # epochs of a longer training
 BENCHMARK_SETS = ("load_from", "checkpoint_config", "memory_dir", "memory_files", "style_file", "colour_file")
 # What a budget of iterations says.
 LENGTH = ("max_epochs", "runner")
-# What former versions ran, and what names of files do not say.
-USUAL = dict(iterations=240, detector="small", weights=None)
-# What tells a run's line from others, besides its options.
-PLACE = ("source", "task", "shots", "method", "seed", "iterations", "detector", "weights")
 
 
 class Method(Section):
@@ -114,7 +111,7 @@ class Prepared:
 
     @property
     def key(self) -> tuple:
-        """See :func:`key_of`."""
+        """See :func:`ms2a.benchmark.lines.key_of`."""
         return key_of(self.place)
 
     @property
@@ -138,17 +135,6 @@ class Prepared:
 @cache
 def _file_sha256(path: Path, modified: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def key_of(line: Mapping[str, Any]) -> tuple:
-    """What tells a line, or the place of one that is to be, from others."""
-    return *(line[name] for name in PLACE), options_of(line)
-
-
-def options_of(line: Mapping[str, Any]) -> str:
-    """The options of a line as on a command line, empty for none."""
-    options = line.get("cfg_options") or {}
-    return " ".join(f"{name}={json.dumps(value)}" for name, value in sorted(options.items()))
 
 
 def known_methods() -> list[str]:

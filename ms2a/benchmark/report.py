@@ -12,7 +12,8 @@ from terminaltables import GithubFlavoredMarkdownTable
 from ms2a.artefacts import atomic_path, write_text
 from ms2a.benchmark.curve import label_curves, labels_worth, plot_curves
 from ms2a.benchmark.groups import belongs, group_of, groups_of
-from ms2a.benchmark.plan import known_methods, options_of
+from ms2a.benchmark.lines import options_of
+from ms2a.benchmark.plan import known_methods
 
 matplotlib.use("Agg")
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ms2a.artefacts import provenance, read_json, write_json, write_text
-from ms2a.benchmark.plan import USUAL, Prepared, Run, key_of, options_of, prepare_run, rounds_of
+from ms2a.benchmark.lines import USUAL, key_of, options_of
+from ms2a.benchmark.plan import Prepared, Run, prepare_run, rounds_of
 from ms2a.benchmark.tasks import RunTask
 from ms2a.errors import UserError
 from ms2a.lock import in_turn
@@ -218,7 +219,7 @@ def _keep(line: Mapping[str, Any], results: Path) -> None:
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """The lines of a results file; those of former versions are told what :data:`~ms2a.benchmark.plan.USUAL` then was.
+    """The lines of a results file; those of former versions are told what :data:`~ms2a.benchmark.lines.USUAL` then was.
 
     Raises:
         UserError: the file is missing or a line is not valid.
