@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "ms2a"
 FLOORS = [
     {
         *("version", "errors", "validation", "defaults", "artefacts", "operators", "mmcv_ext", "runtime", "lock"),
-        *("config", "config_schema", "config_effect", "config_references", "settled"),
+        *("config", "config_schema", "config_effect", "config_references", "settled", "progress"),
     },
     {"memory", "adaptation"},
     {"models", "datasets", "engine"},

@@ -13,11 +13,11 @@ from mmdet.apis import set_random_seed
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.models import build_detector
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ms2a.analysis.batches import draw_training_image
 from ms2a.analysis.pictures import write_picture
 from ms2a.models.foreground import foreground_mask
+from ms2a.progress import Progress
 
 STRIDE = 32
 # Parts of the detector that are left out: pseudo-labels need a teacher that has learned, styles change features.
@@ -94,7 +94,7 @@ def draw_inputs(cfg: Config, folder: str | os.PathLike, count: int, seed: int = 
         how many were drawn.
     """
     number = 0
-    items = tqdm(islice(network_inputs(cfg, seed), count), total=count, desc="images", unit="image")
+    items = Progress(islice(network_inputs(cfg, seed), count), total=count, desc="images", unit="image")
     for number, item in enumerate(items, start=1):
         write_picture(_drawn(item), Path(folder, f"{number - 1:04d}_{item.domain or 'image'}.jpg"))
     return number

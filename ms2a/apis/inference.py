@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from mmcv import Config
-from tqdm import tqdm
 
 from ms2a.analysis.pictures import FreeNames, write_picture
 from ms2a.apis.detector import Detector
@@ -21,6 +20,7 @@ from ms2a.datasets.readable import check_skipped, skip_unreadable, told, why_not
 from ms2a.engine.prefetch import prefetch
 from ms2a.errors import UserError, warn
 from ms2a.memory.domains import choose_domain
+from ms2a.progress import Progress
 
 # Threads that load images.
 WORKERS = 2
@@ -162,7 +162,7 @@ def _detect(
     detector: Detector, datasets: Sequence[ImageFolderDataset]
 ) -> Iterator[tuple[ImageFolderDataset, int, list[np.ndarray] | str]]:
     """Yields data set, index and detections of each image; in their place why there are none, if it can't be used."""
-    with tqdm(total=sum(map(len, datasets)), desc="detecting", unit="image") as bar:
+    with Progress(total=sum(map(len, datasets)), desc="detecting", unit="image") as bar:
         for dataset in datasets:
             for index, data in enumerate(prefetch(dataset.__getitem__, range(len(dataset)), WORKERS)):
                 yield dataset, index, _try_to_detect(detector, dataset, index, data)

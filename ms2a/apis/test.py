@@ -18,7 +18,6 @@ from mmcv.runner import get_dist_info, wrap_fp16_model
 from mmdet.apis import multi_gpu_test, single_gpu_test
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.utils import build_ddp, build_dp
-from tqdm import tqdm
 
 from ms2a.analysis.detections import draw_detections
 from ms2a.analysis.pictures import FreeNames, write_picture
@@ -34,6 +33,7 @@ from ms2a.engine.checkpoint import class_mismatch
 from ms2a.engine.distributed import choose_device, gather_lists, init_distributed
 from ms2a.engine.prefetch import ThreadedLoader
 from ms2a.errors import UserError
+from ms2a.progress import Progress
 from ms2a.settled import write_config
 
 logger = logging.getLogger("mmdet")
@@ -240,7 +240,7 @@ def draw(run: TestRun, folder: str | os.PathLike | None, score_thr: float = 0.3,
     """
     folder = Path(folder) if folder is not None else None
     names, skipped = FreeNames(), []
-    bar = tqdm(run.images(), total=len(run.detections), desc="drawing", unit="image", leave=False, delay=2)
+    bar = Progress(run.images(), total=len(run.detections), desc="drawing", unit="image", leave=False, delay=2)
     for domain, path, name, _, _, detections in bar:
         try:
             image = read_picture(path, run.cfg.get("bit_depth"))

@@ -13,38 +13,22 @@ import mmcv
 from mmcv.runner import HOOKS, Hook
 from tqdm import tqdm
 
+from ms2a.progress import Progress
+
 PACKAGE = Path(__file__).resolve().parents[1]
-# Between two lines where the output is no terminal.
-SECONDS_BETWEEN_LINES = 30
 
 logger = logging.getLogger("mmdet")
-_bars: list[tqdm] = []
+_bars: list[Progress] = []
 
 
-class _Lines:
-    """A file that turns what tqdm redraws into lines of their own."""
-
-    def write(self, text: str) -> None:
-        if text.strip():
-            sys.stderr.write(text.strip() + "\n")
-
-    def flush(self) -> None:
-        sys.stderr.flush()
-
-
-def progress(total: int, **kwargs: Any) -> tqdm:
-    """A bar on a terminal; elsewhere a plain line every half a minute.
+def progress(total: int, **kwargs: Any) -> Progress:
+    """A bar, or lines, that :func:`libraries_print_into` closes at the latest.
 
     Args:
         total: steps of the whole.
         **kwargs: as for tqdm, e.g. ``desc``, ``unit``, ``initial``.
     """
-    if sys.stderr.isatty():
-        bar = tqdm(total=total, leave=False, dynamic_ncols=True, smoothing=0.1, **kwargs)
-    else:
-        lines = dict(file=_Lines(), bar_format="{desc}: {n_fmt} of {total_fmt}{postfix}, {remaining} left")
-        timing = dict(delay=SECONDS_BETWEEN_LINES, mininterval=SECONDS_BETWEEN_LINES, miniters=1, smoothing=0.1)
-        bar = tqdm(total=total, leave=False, **lines, **timing, **kwargs)
+    bar = Progress(total=total, leave=False, **kwargs)
     _bars.append(bar)
     return bar
 

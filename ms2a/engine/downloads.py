@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from mmcv.runner import get_dist_info
-from tqdm import tqdm
 
 from ms2a.artefacts import atomic_path, file_sha256
 from ms2a.errors import UserError, warn
+from ms2a.progress import Progress
 
 VARIABLE = "MS2A_WEIGHTS"
 """Environment variable that names a folder of weight files, which is looked at before anything is downloaded."""
@@ -81,8 +81,8 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
     with atomic_path(path) as temporary:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response, open(temporary, "wb") as out:
             size = int(response.headers.get("Content-Length") or 0)
-            bar = dict(total=size or None, desc=path.name, unit="B", unit_scale=True, unit_divisor=1024)
-            with tqdm.wrapattr(out, "write", **bar) as sink:
+            bar = dict(total=size or None, desc=path.name, unit="B", unit_scale=True, unit_divisor=1024, delay=0)
+            with Progress.wrapattr(out, "write", **bar) as sink:
                 shutil.copyfileobj(response, sink, BLOCK)
         arrived = temporary.stat().st_size
         if size and arrived != size:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ms2a.defaults import CLUSTER_ITERATIONS
 from ms2a.errors import UserError
 from ms2a.memory.rows import Rows
+from ms2a.progress import Progress
 
 # Stop when an iteration lowers the inertia by less than this share of it.
 _TOLERANCE = 1e-5
@@ -80,7 +80,7 @@ def cluster_rows(
             f"{rows.num_rows} channel maps can not make {n_clusters} clusters; give more images or a smaller K"
         )
     centroids, inertia = _start(rows, n_clusters, seed), []
-    with tqdm(total=n_iter, desc=progress, unit="iteration", disable=progress is None, leave=True) as bar:
+    with Progress(total=n_iter, desc=progress, unit="iteration", disable=progress is None, leave=True) as bar:
         labels, centroids = _assign(rows, centroids, inertia)
         for _ in range(n_iter):
             labels, centroids = _iterate(rows, labels, centroids, inertia)

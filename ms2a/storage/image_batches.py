@@ -10,13 +10,13 @@ from mmcv.parallel import DataContainer
 from mmcv.runner import get_dist_info
 from mmdet.datasets import replace_ImageToTensor
 from torch import Tensor
-from tqdm import tqdm
 
 from ms2a.datasets.config_edits import pipelines
 from ms2a.datasets.image_folder import ImageFolderDataset
 from ms2a.engine.prefetch import prefetch
 from ms2a.errors import UserError
 from ms2a.memory.sampling import check_same_size
+from ms2a.progress import Progress
 
 
 class Batch(NamedTuple):
@@ -94,7 +94,7 @@ class ImageBatches:
         share = -(-len(self.images) // num_processes)
         load = self._pinned if device.type == "cuda" else self.__getitem__
         first = min(start * self.batch_size, share)
-        with tqdm(total=share, initial=first, desc="extracting", unit="image", disable=rank > 0) as bar:
+        with Progress(total=share, initial=first, desc="extracting", unit="image", disable=rank > 0) as bar:
             for batch in prefetch(load, numbers[start:], workers):
                 yield batch
                 bar.update(len(batch.names) + len(batch.unreadable))

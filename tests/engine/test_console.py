@@ -73,19 +73,6 @@ def test_a_terminal_gets_a_bar_with_loss_and_time_left(folder, tmp_path, monkeyp
     assert "\nepoch 2/2: loss" in shown.replace("\r", "\n")
 
 
-def test_without_a_terminal_the_bar_becomes_lines(monkeypatch):
-    stream = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0)
-    bar = console.progress(3, desc="epoch 1/2")
-    for loss in ("3.0", "2.0"):
-        bar.set_postfix_str(f"loss {loss}", refresh=False)
-        bar.update()
-    bar.close()
-    assert "\r" not in stream.getvalue()
-    assert stream.getvalue().splitlines()[1] == "epoch 1/2: 1 of 3, loss 3.0, 00:00 left"
-
-
 def test_a_resumed_training_starts_its_bar_where_it_goes_on(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     run(folder, tmp_path, monkeypatch, io.StringIO(), **{"runner.max_epochs": 1})

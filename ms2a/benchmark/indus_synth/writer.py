@@ -10,13 +10,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ms2a.artefacts import provenance, read_json, write_json
 from ms2a.benchmark.indus_synth.scenes import IMAGE_HW, render_scene
 from ms2a.datasets.boxes import as_xywh
 from ms2a.datasets.fewshot import nested_splits
 from ms2a.errors import UserError
+from ms2a.progress import Progress
 
 GENERATOR = "indus_synth"
 VERSION = 2
@@ -127,7 +127,7 @@ def _write(root: Path, seed: int, sizes: Sizes, workers: int, progress: bool) ->
     for folder in {Path(job.path).parent for job in jobs}:
         folder.mkdir(parents=True)
     boxes: dict[tuple[str, str], list[np.ndarray]] = {}
-    with tqdm(total=len(jobs), desc="rendering", unit="image", disable=not progress) as bar:
+    with Progress(total=len(jobs), desc="rendering", unit="image", disable=not progress) as bar:
         for job, found in zip(jobs, _run(jobs, workers), strict=True):
             boxes.setdefault((job.domain, job.split), []).append(found)
             bar.update()

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ms2a.datasets.check.cache import PictureCache, digest, partial_digest
 from ms2a.datasets.check.headers import Header, read_header
 from ms2a.datasets.check.working import Working
+from ms2a.progress import Progress
 
 
 def read_headers(data: Working, cache: PictureCache) -> None:
@@ -23,7 +22,7 @@ def read_headers(data: Working, cache: PictureCache) -> None:
         )
         return
     lost, unreadable = [], []
-    for image in tqdm(data.coco["images"], desc="looking at pictures", unit="picture", leave=False, delay=2):
+    for image in Progress(data.coco["images"], desc="looking at pictures", unit="picture", leave=False, delay=2):
         path = data.path(image)
         header = header_of(path, cache)
         if header:

@@ -6,11 +6,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ms2a.datasets.findings import Finding, Findings
 from ms2a.datasets.readable import decoded, unreadable
 from ms2a.errors import UserError
+from ms2a.progress import Progress
 
 # Classes with instances that the benchmark evaluates (caravan and trailer are not), in the order of their ids.
 CLASSES = {
@@ -52,7 +52,7 @@ def read_cityscapes(root: str | os.PathLike, part: str) -> tuple[dict[str, Any],
         )
     coco: dict[str, Any] = {"images": [], "annotations": []}
     findings = Findings()
-    for number, name in enumerate(tqdm(sorted(names), desc=f"Cityscapes {part}", unit="image"), start=1):
+    for number, name in enumerate(Progress(sorted(names), desc=f"Cityscapes {part}", unit="image"), start=1):
         path = instances / (name + INSTANCE_SUFFIX)
         ids = decoded(path, "unchanged")
         if ids is None or ids.ndim != 2:

@@ -5,16 +5,15 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
 from ms2a.artefacts import read_text
+from ms2a.progress import Progress
 
 Item = TypeVar("Item")
 
 
 def with_bar(items: Collection[Item]) -> Iterable[Item]:
     """The items, one a file, with a bar where reading them takes over two seconds."""
-    return tqdm(items, desc="reading annotations", unit="file", leave=False, delay=2)
+    return Progress(items, desc="reading annotations", unit="file", leave=False, delay=2)
 
 
 def walk(folder: Path) -> Iterator[Path]:

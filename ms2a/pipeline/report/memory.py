@@ -8,7 +8,6 @@ from typing import Any
 import cv2
 import numpy as np
 from mmcv import Config
-from tqdm import tqdm
 
 from ms2a.analysis.memory import colour_sheet, prototype_grid
 from ms2a.analysis.report.pictures import encode
@@ -16,6 +15,7 @@ from ms2a.apis.detector import Detector
 from ms2a.apis.show_memory import attention_maps, has_maps, memory_maps, reading_varies
 from ms2a.datasets import ImageFolderDataset, MemoryColour
 from ms2a.datasets.load_picture import read_picture
+from ms2a.progress import Progress
 from ms2a.storage.image_batches import first_view, memory_pipeline
 
 SHEET_BYTES, PICTURE_BYTES = 90_000, 30_000
@@ -79,7 +79,7 @@ def _attention(detector: Detector, config: Config, images: Sequence[Path]) -> tu
         [str(path) for path in images], memory_pipeline(config), domain=detector.default_domain
     )
     pictures, variation = [], []
-    for index in tqdm(range(len(dataset)), desc="attention", unit="picture", leave=False, delay=2):
+    for index in Progress(range(len(dataset)), desc="attention", unit="picture", leave=False, delay=2):
         if (result := dataset[index]) is None:
             continue
         image = first_view(result).float()

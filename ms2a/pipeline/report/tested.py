@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from mmcv import Config
-from tqdm import tqdm
 
 from ms2a.analysis.error_analysis import KINDS, restricted
 from ms2a.analysis.report.advice import Tested
@@ -19,6 +18,7 @@ from ms2a.datasets.check.sets import Options, check_set
 from ms2a.defaults import SCORE_THR
 from ms2a.errors import warn
 from ms2a.pipeline.stages import annotated_sets, set_paths
+from ms2a.progress import Progress
 
 BEFORE, AFTER = "before", "after"
 # Of pictures that are not the target's, whose number analysis.report.pictures says.
@@ -81,7 +81,7 @@ def score_sets(sets: Sequence[TestSet]) -> list[Tested]:
     """The scores of each set."""
     jobs = [(own, run) for own in sets for run in own.detections]
     scores = {}
-    for own, run in tqdm(jobs, desc="scores", unit="test", leave=False, delay=2):
+    for own, run in Progress(jobs, desc="scores", unit="test", leave=False, delay=2):
         scores[own.domain, run] = score(own.truth, own.detections[run])
     return [
         Tested(own.domain, count_objects(own.truth), scores.get((own.domain, BEFORE)), scores[own.domain, AFTER])
@@ -106,7 +106,7 @@ def gallery(sets: Sequence[TestSet], bit_depth: int | None) -> dict[str, Any]:
     files = encode_files([own.folder / image["file_name"] for own, image, _ in chosen], len(chosen), bit_depth)
     pictures, unreadable = [], 0
     for (own, image, boxes), file in zip(
-        chosen, tqdm(files, total=len(chosen), desc="pictures", unit="picture", leave=False, delay=2), strict=True
+        chosen, Progress(files, total=len(chosen), desc="pictures", unit="picture", leave=False, delay=2), strict=True
     ):
         if file is None:
             unreadable += 1
