@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ms2a.artefacts import atomic_path
+from ms2a.benchmark.statistics import mean_and_deviation
 
 RELEASED = "ms2a"
 SCORE = "target mAP"
@@ -43,7 +44,7 @@ def label_curves(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         {
             "title": about[name]["title"],
             "kind": about[name]["kind"],
-            "scores": {count: _spread(whole[name][count]) for count in sorted(shots)},
+            "scores": {count: mean_and_deviation(whole[name][count]) for count in sorted(shots)},
         }
         for name in chosen
     ]
@@ -90,7 +91,3 @@ def plot_curves(curves: Sequence[Mapping[str, Any]], title: str, path: Path) -> 
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
     pyplot.close(figure)
-
-
-def _spread(values: Sequence[float]) -> tuple[float, float]:
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")

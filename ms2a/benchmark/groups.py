@@ -28,12 +28,17 @@ class Group(NamedTuple):
     @property
     def conditions(self) -> str:
         """What the runs of all tasks may have in common."""
-        start = f"{self.detector} detector from {self.weights or 'random weights'}"
         labels = f"{self.shots} annotated images" if self.shots else "mAP by annotated images"
+        return f"{labels}, {self.but_labels}"
+
+    @property
+    def but_labels(self) -> str:
+        """The conditions without the number of annotated images."""
+        start = f"{self.detector} detector from {self.weights or 'random weights'}"
         budget = [f"{self.iterations} iterations"] if self.iterations else []
         draw = ["development draw, tested on a part of the pool"] if self.development else []
         options = [f"with {self.options}"] if self.options else []
-        return ", ".join([labels, *budget, start, *options, *draw])
+        return ", ".join([*budget, start, *options, *draw])
 
     @property
     def title_of_plot(self) -> str:

@@ -8,6 +8,13 @@ from typing import Any
 USUAL = dict(iterations=240, detector="small", weights=None)
 # What tells a run's line from others, besides its options.
 PLACE = ("source", "task", "shots", "method", "seed", "iterations", "detector", "weights")
+# What people call the scores of a line, and what it calls them.
+SCORES = {
+    "mAP": "target mAP",
+    "mAP50": "target mAP_50",
+    "source-mAP": "source mAP",
+    "source-mAP50": "source mAP_50",
+}
 
 
 def key_of(line: Mapping[str, Any]) -> tuple:

@@ -6,20 +6,20 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from scipy import stats
-from terminaltables import GithubFlavoredMarkdownTable
 
 from ms2a.artefacts import atomic_path, write_text
 from ms2a.benchmark.curve import label_curves, labels_worth, plot_curves
 from ms2a.benchmark.groups import belongs, group_of, groups_of
 from ms2a.benchmark.lines import options_of
 from ms2a.benchmark.plan import known_methods
+from ms2a.benchmark.statistics import mean_and_deviation, paired_difference
+from ms2a.benchmark.tables import markdown, signed, with_spread
 
 matplotlib.use("Agg")
 
 KINDS = ("bound", "baseline", "method", "control")
 COLUMNS = ("target mAP", "target mAP_50", "source mAP", "source mAP_50")
-# The scores that the best baselines are chosen by and that differences are of.
+# The scores that the best baselines are chosen by.
 DECIDING, PLAIN = "target mAP_50", "target mAP"
 
 
@@ -72,8 +72,8 @@ def _label_sections(lines: Sequence[Mapping[str, Any]], folder: Path) -> list[st
         plot_curves(curves, group.title_of_plot, folder / f"{group.file_name}.png")
         counts = list(curves[0]["scores"])
         table = [["", *counts]]
-        table += [[curve["title"], *(_spread(curve["scores"][count]) for count in counts)] for curve in curves]
-        sections.append(_markdown(group.title, table) + _worth(curves))
+        table += [[curve["title"], *(with_spread(curve["scores"][count]) for count in counts)] for curve in curves]
+        sections.append(markdown(group.title, table) + _worth(curves))
     return sections
 
 
@@ -97,7 +97,7 @@ def _missing_table(missing: Sequence[Mapping[str, Any]]) -> str:
         key = (*(place[name] for name in names), options_of(place) or None)
         seeds.setdefault(key, []).append(str(place["seed"]))
     rows = [[*("–" if part is None else part for part in key), " ".join(found)] for key, found in seeds.items()]
-    return _markdown(f"Missing: {len(missing)} runs that were asked for", [[*names, "options", "seeds"], *rows])
+    return markdown(f"Missing: {len(missing)} runs that were asked for", [[*names, "options", "seeds"], *rows])
 
 
 def summarise(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -116,7 +116,7 @@ def summarise(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         by_method.setdefault(line["method"], {})[line["seed"]] = line
     baselines = [name for name, runs in by_method.items() if _any(runs)["kind"] == "baseline"]
     best = {
-        column: max(baselines, key=lambda name, of=column: np.mean(_scores(by_method[name], of)), default=None)
+        column: max(baselines, key=lambda name, of=column: _mean(by_method[name], of), default=None)
         for column in (DECIDING, PLAIN)
     }
     rows = []
@@ -129,31 +129,16 @@ def summarise(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "kind": line["kind"],
                 "seeds": len(runs),
                 **{
-                    key: paired_difference(runs, by_method[best[of]], of) if best[of] not in (None, name) else None
+                    key: paired_difference(_scores(runs, of), _scores(by_method[best[of]], of))
+                    if best[of] not in (None, name)
+                    else None
                     for key, of in (("difference", DECIDING), ("plain difference", PLAIN))
                 },
                 "seconds": float(np.mean([run["adaptation_seconds"] for run in runs.values()])),
-                **{column: _mean_and_deviation(_scores(runs, column)) for column in COLUMNS},
+                **{column: mean_and_deviation([*_scores(runs, column).values()]) for column in COLUMNS},
             }
         )
     return sorted(rows, key=lambda row: (KINDS.index(row["kind"]), row[DECIDING][0]))
-
-
-def paired_difference(
-    runs: Mapping[Any, Mapping], others: Mapping[Any, Mapping], column: str = DECIDING
-) -> tuple[float, float]:
-    """Mean difference of a score over common keys, and half of its 95 % interval (Student's t).
-
-    Args:
-        runs: lines by what pairs them, e.g. the seed.
-        others: likewise; their scores are subtracted.
-        column: which score.
-    """
-    differences = [runs[key]["metrics"][column] - others[key]["metrics"][column] for key in runs if key in others]
-    if len(differences) < 2:
-        return (differences[0] if differences else float("nan")), float("nan")
-    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
-    return float(np.mean(differences)), float(high - low) / 2
 
 
 def against_controls(lines: Sequence[Mapping[str, Any]], column: str = DECIDING) -> list[dict[str, Any]]:
@@ -180,10 +165,10 @@ def against_controls(lines: Sequence[Mapping[str, Any]], column: str = DECIDING)
         if its not in by_method or _any(controls)["kind"] != "control":
             continue
         row = {"method": _any(by_method[its])["title"], "control": _any(controls)["title"]}
+        own, others = _scores(by_method[its], column), _scores(controls, column)
         for task in sorted(set(map(_task, lines))):
-            own = {key: line for key, line in by_method[its].items() if key[0] == task}
-            row[task] = paired_difference(own, controls, column)
-        row["all"] = paired_difference(by_method[its], controls, column)
+            row[task] = paired_difference({key: score for key, score in own.items() if key[0] == task}, others)
+        row["all"] = paired_difference(own, others)
         row["pairs"] = len(set(controls) & set(by_method[its]))
         rows.append(row)
     return sorted(rows, key=lambda row: (row["method"], row["control"]))
@@ -197,12 +182,12 @@ def _any(runs: Mapping[int, Mapping]) -> Mapping:
     return next(iter(runs.values()))
 
 
-def _scores(runs: Mapping[int, Mapping], column: str) -> list[float]:
-    return [run["metrics"].get(column, float("nan")) for run in runs.values()]
+def _scores(runs: Mapping[Any, Mapping], column: str) -> dict[Any, float]:
+    return {key: run["metrics"].get(column, float("nan")) for key, run in runs.items()}
 
 
-def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+def _mean(runs: Mapping[Any, Mapping], column: str) -> float:
+    return float(np.mean([*_scores(runs, column).values()]))
 
 
 def _table(title: str, rows: Sequence[Mapping]) -> str:
@@ -213,10 +198,10 @@ def _table(title: str, rows: Sequence[Mapping]) -> str:
             kind = row["kind"]
             table.append([f"**{kind}**", *[""] * 8])
         differences = (row[key] for key in ("plain difference", "difference"))
-        differences = ["best" if difference is None else _signed(difference) for difference in differences]
-        scores = [_spread(row[column]) for column in COLUMNS]
+        differences = ["best" if difference is None else signed(difference) for difference in differences]
+        scores = [with_spread(row[column]) for column in COLUMNS]
         table.append([row["title"], row["seeds"], *scores, *differences, f"{row['seconds']:.0f} s"])
-    return _markdown(title, table)
+    return markdown(title, table)
 
 
 def _controls_table(conditions: str, lines: Sequence[Mapping], column: str) -> list[str]:
@@ -226,24 +211,9 @@ def _controls_table(conditions: str, lines: Sequence[Mapping], column: str) -> l
     tasks = sorted(set(map(_task, lines)))
     table = [["method", "control", *(target for _, target in tasks), "all tasks", "pairs"]]
     for row in rows:
-        differences = [_signed(row[column]) for column in (*tasks, "all")]
+        differences = [signed(row[column]) for column in (*tasks, "all")]
         table.append([row["method"], row["control"], *differences, row["pairs"]])
-    return [_markdown(f"Method minus control, {column.replace('_', '')}, {conditions}", table)]
-
-
-def _markdown(title: str, table: list[list]) -> str:
-    return f"### {title}\n\n{GithubFlavoredMarkdownTable(table).table}\n"
-
-
-def _signed(difference: tuple[float, float]) -> str:
-    return "–" if np.isnan(difference[0]) else _spread(difference, "+.1f")
-
-
-def _spread(value: tuple[float, float], form: str = ".1f") -> str:
-    mean, spread = (
-        "–" if np.isnan(number) else format(number, how) for number, how in zip(value, (form, ".1f"), strict=True)
-    )
-    return f"{mean} ± {spread}"
+    return [markdown(f"Method minus control, {column.replace('_', '')}, {conditions}", table)]
 
 
 def _plot(rows: Sequence[Mapping], title: str, path: Path) -> None:

@@ -3,15 +3,18 @@
 --shots 10 --seeds 1 2 3: runs what is not done yet and adds one JSON line a run to the results file. Seed 0 is for
 choosing: where annotated images are drawn from a pool, a part of the pool is tested, not the test set.
 --report: makes the tables and plots of a results file, and says which runs are missing.
+--against METHOD: prints what the other methods have over it in any number of results files, paired by task and seed.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from ms2a.benchmark.lines import SCORES
 from ms2a.cli.command import add_cfg_options, add_device, run_command
 from ms2a.defaults import DETECTORS
-from ms2a.errors import seed
+from ms2a.errors import UserError, seed
 
 TASKS = (
     "yolox/yolox_fs_n_128x320_indus_synth_t1_10_pretrain_mom_ft.py",
@@ -35,22 +38,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights", help="where base detectors start: coco, none, a file or an address; default: as the task says"
     )
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/benchmark"), help="checkpoints and logs")
-    parser.add_argument("--results", type=Path, help="JSON lines; default WORK_DIR/results.jsonl")
+    parser.add_argument(
+        "--results", nargs="+", type=Path, help="JSON lines; default WORK_DIR/results.jsonl; several with --against"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="runs at once; the cores are divided among them")
     parser.add_argument("--keep", action="store_true", help="leave runs alone that a former version has done")
     parser.add_argument("--report", action="store_true", help="only make tables and plots of --results, beside it")
+    parser.add_argument(
+        "--against", metavar="METHOD", help="only print scores, and differences to this method, of --results"
+    )
+    parser.add_argument("--metric", choices=SCORES, default="mAP", help="of --against; default mAP, of the target")
     add_device(parser)
     add_cfg_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs, or reports."""
+    """Runs, reports or compares."""
+    from ms2a.benchmark.against import read_tasks, tables_against
     from ms2a.benchmark.plan import Run, known_methods
     from ms2a.benchmark.report import write_report
     from ms2a.benchmark.run import missing_runs, read_results, read_wanted, run_benchmark
     from ms2a.config import CONFIGS
 
-    results = args.results or args.work_dir / "results.jsonl"
+    files = args.results or [args.work_dir / "results.jsonl"]
+    if args.against:
+        lines = [line for line in read_tasks(files) if _is_asked_for(line, args)]
+        return print(tables_against(args.against, lines, args.metric))
+    if len(files) > 1:
+        raise UserError(f"`results={len(files)} files`: expected one; several can be compared with --against METHOD")
+    results = files[0]
     if not args.report:
         runs = [
             Run(Path(task), method, shots, seed, iterations, args.detector, args.weights)
@@ -63,6 +79,17 @@ def run(args: argparse.Namespace) -> None:
         run_benchmark(runs, args.work_dir, results, args.jobs, args.device, args.keep, args.cfg_options)
     lines = read_results(results)
     print(write_report(lines, results.parent, missing_runs(lines, read_wanted(results))))
+
+
+def _is_asked_for(line: Mapping[str, Any], args: argparse.Namespace) -> bool:
+    """Whether --against shows it: what has no budget, as source_only, is compared with every budget."""
+    methods = args.methods and [*args.methods, args.against]
+    return (
+        line["seed"] in args.seeds
+        and (methods is None or line["method"] in methods)
+        and (args.shots == [None] or line["shots"] in args.shots)
+        and (args.iterations == [None] or line["iterations"] in (*args.iterations, None))
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -59,3 +59,19 @@ def test_the_report_says_what_is_missing_of_what_was_asked_for(tmp_path, capsys)
     tool("tools/benchmark.py")(["--report", "--results", tmp_path / "results.jsonl"])
     out = capsys.readouterr().out
     assert "Missing: 1 runs that were asked for" in out and "| JOINT | 1" in re.sub(" +", " ", out)
+
+
+def test_methods_are_compared_over_files(tmp_path, capsys):
+    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for task, file in zip("ab", files, strict=True):
+        found = [
+            result_line(name, seed, score, task=task)
+            for name, score in (("joint", 50), ("ours", 54))
+            for seed in (1, 4)
+        ]
+        file.write_text("".join(json.dumps(line) + "\n" for line in found))
+    tool("tools/benchmark.py")(["--against", "joint", "--metric", "mAP50", "--results", *files])
+    out = re.sub(" +", " ", capsys.readouterr().out)
+    assert "| OURS | 54.0 ± – (+4.0 ± –) | 54.0 ± – (+4.0 ± –) | +4.0 ± 0.0 | 2 |" in out
+    with pytest.raises(UserError, match="results=2 files.*expected one"):
+        tool("tools/benchmark.py")(["--report", "--results", *files])
