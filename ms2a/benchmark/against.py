@@ -1,6 +1,6 @@
 """What methods have over one of them, over any number of tasks and files of results."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +50,43 @@ def read_tasks(files: Sequence[Path]) -> list[dict[str, Any]]:
     ]
 
 
+def asked_for(
+    lines: Sequence[Mapping[str, Any]],
+    methods: Sequence[str] | None = None,
+    shots: Sequence[int] | None = None,
+    iterations: Sequence[int] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> list[Mapping[str, Any]]:
+    """The lines with the given values, None for all. What has no budget, as ``source_only``, is of every budget.
+
+    Raises:
+        UserError: a method, number of annotated images or budget without a line, or no line with all that is asked for.
+    """
+    for argument, asked, column in (
+        ("methods", methods, "method"), ("shots", shots, "shots"), ("iterations", iterations, "iterations")
+    ):  # fmt: skip
+        known = {line[column] for line in lines} - {None}
+        if unknown := set(asked or ()) - known:
+            names = " ".join(map(str, sorted(unknown)))
+            raise UserError(f"`{argument}={names}`: the results have no line of it; they have {_listed(known)}")
+    chosen = [
+        line
+        for line in lines
+        if (methods is None or line["method"] in methods)
+        and (shots is None or line["shots"] in shots)
+        and (iterations is None or line["iterations"] in (*iterations, None))
+        and (seeds is None or line["seed"] in seeds)
+    ]
+    if not chosen:
+        seeds_there = _listed({line["seed"] for line in lines})
+        raise UserError(f"the results have no line with all that is asked for; their seeds are {seeds_there}")
+    return chosen
+
+
+def _listed(values: Iterable) -> str:
+    return ", ".join(map(str, sorted(values)))
+
+
 def tables_against(other: str, lines: Sequence[Mapping[str, Any]], metric: str = "mAP") -> str:
     """Scores of all methods and what they have over one, for each start, number of labels and budget.
 
@@ -66,7 +103,7 @@ def tables_against(other: str, lines: Sequence[Mapping[str, Any]], metric: str =
     """
     lines = [line for line in lines if not line.get("development") and SCORES[metric] in line["metrics"]]
     if other not in (known := {line["method"] for line in lines}):
-        raise UserError(f"`against={other}`: the results have no line of it; they have {', '.join(sorted(known))}")
+        raise UserError(f"`against={other}`: the results have no line of it; they have {_listed(known)}")
     groups = groups_of([_of_any_task(line) for line in lines if line["kind"] != "bound"])
     alike = {group: [line for line in lines if belongs(_of_any_task(line), group)] for group in groups}
     tables = {group: _scores(alike[group], metric) for group in groups}

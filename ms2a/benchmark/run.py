@@ -227,7 +227,9 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except FileNotFoundError:
-        raise UserError(f"results file {path} does not exist; run `ms2a benchmark` without --report first") from None
+        raise UserError(
+            f"results file {path} does not exist; run `ms2a benchmark` without --report and --against first"
+        ) from None
     except ValueError as error:
         raise UserError(f"results file {path} is not valid JSON lines ({error})") from None
     for number, line in enumerate(lines, start=1):

@@ -7,9 +7,8 @@ choosing: where annotated images are drawn from a pool, a part of the pool is te
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ms2a.benchmark.lines import SCORES
 from ms2a.cli.command import add_cfg_options, add_device, run_command
@@ -54,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs, reports or compares."""
-    from ms2a.benchmark.against import read_tasks, tables_against
+    from ms2a.benchmark.against import asked_for, read_tasks, tables_against
     from ms2a.benchmark.plan import Run, known_methods
     from ms2a.benchmark.report import write_report
     from ms2a.benchmark.run import missing_runs, read_results, read_wanted, run_benchmark
@@ -62,7 +61,13 @@ def run(args: argparse.Namespace) -> None:
 
     files = args.results or [args.work_dir / "results.jsonl"]
     if args.against:
-        lines = [line for line in read_tasks(files) if _is_asked_for(line, args)]
+        lines = asked_for(
+            read_tasks(files),
+            args.methods and [*args.methods, args.against],
+            None if args.shots == [None] else args.shots,
+            None if args.iterations == [None] else args.iterations,
+            args.seeds,
+        )
         return print(tables_against(args.against, lines, args.metric))
     if len(files) > 1:
         raise UserError(f"`results={len(files)} files`: expected one; several can be compared with --against METHOD")
@@ -79,17 +84,6 @@ def run(args: argparse.Namespace) -> None:
         run_benchmark(runs, args.work_dir, results, args.jobs, args.device, args.keep, args.cfg_options)
     lines = read_results(results)
     print(write_report(lines, results.parent, missing_runs(lines, read_wanted(results))))
-
-
-def _is_asked_for(line: Mapping[str, Any], args: argparse.Namespace) -> bool:
-    """Whether --against shows it: what has no budget, as source_only, is compared with every budget."""
-    methods = args.methods and [*args.methods, args.against]
-    return (
-        line["seed"] in args.seeds
-        and (methods is None or line["method"] in methods)
-        and (args.shots == [None] or line["shots"] in args.shots)
-        and (args.iterations == [None] or line["iterations"] in (*args.iterations, None))
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

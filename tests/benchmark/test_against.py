@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ms2a.benchmark.against import read_tasks, tables_against
+from ms2a.benchmark.against import asked_for, read_tasks, tables_against
 from ms2a.errors import UserError
 from tests.tiny import result_line
 
@@ -76,3 +76,20 @@ def test_tasks_with_one_target_are_told_apart_by_their_files(tmp_path):
 def test_a_method_without_lines_is_refused():
     with pytest.raises(UserError, match="against=weak.*they have joint, ours"):
         tables_against("weak", lines_of("joint", (50,)) + lines_of("ours", (50,)))
+
+
+def test_only_what_is_asked_for_is_shown_and_what_has_no_line_is_refused():
+    lines = lines_of("joint", (50, 52)) + lines_of("ours", (50,), shots=30) + lines_of("joint", (60,), iterations=720)
+    lines += lines_of("source_only", (20,), iterations=None)
+    assert asked_for(lines) == lines
+    chosen = asked_for(lines, iterations=[720], seeds=[1])
+    assert [(line["method"], line["iterations"]) for line in chosen] == [("joint", 720), ("source_only", None)]
+    assert len(asked_for(lines, methods=["ours"], shots=[30])) == 1
+    with pytest.raises(UserError, match="methods=jont`: the results have no line of it; they have joint, ours, source"):
+        asked_for(lines, methods=["jont", "ours"])
+    with pytest.raises(UserError, match="shots=5`.*they have 10, 30"):
+        asked_for(lines, shots=[5, 10])
+    with pytest.raises(UserError, match="iterations=2160`.*they have 240, 720"):
+        asked_for(lines, iterations=[2160])
+    with pytest.raises(UserError, match="no line with all that is asked for; their seeds are 1, 2"):
+        asked_for(lines, seeds=[7])
