@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ms2a.benchmark.groups import Group, belongs, groups_of
+from ms2a.benchmark.groups import Group, belongs, groups_of, of_any_task
 from ms2a.benchmark.lines import SCORES
 from ms2a.benchmark.report import KINDS
 from ms2a.benchmark.run import read_results
@@ -14,7 +14,7 @@ from ms2a.benchmark.statistics import mean_and_deviation, paired_difference
 from ms2a.benchmark.tables import markdown, signed, with_spread
 from ms2a.errors import UserError
 
-SHORTEST = 2  # numbers of labels, or budgets, that are compared
+FEWEST = 2  # numbers of labels that a mean is of
 
 
 class Scores(NamedTuple):
@@ -104,16 +104,12 @@ def tables_against(other: str, lines: Sequence[Mapping[str, Any]], metric: str =
     lines = [line for line in lines if not line.get("development") and SCORES[metric] in line["metrics"]]
     if other not in (known := {line["method"] for line in lines}):
         raise UserError(f"`against={other}`: the results have no line of it; they have {_listed(known)}")
-    groups = groups_of([_of_any_task(line) for line in lines if line["kind"] != "bound"])
-    alike = {group: [line for line in lines if belongs(_of_any_task(line), group)] for group in groups}
+    groups = groups_of([of_any_task(line) for line in lines if line["kind"] != "bound"])
+    alike = {group: [line for line in lines if belongs(of_any_task(line), group)] for group in groups}
     tables = {group: _scores(alike[group], metric) for group in groups}
     titled = [(group.conditions, table) for group, table in tables.items()] + list(_means_over_labels(tables))
     sections = [_markdown(f"{metric}, {title}", other, table) for title, table in titled]
     return "\n".join(sections + [markdown(f"{metric}, {title}", rows) for title, rows in _gains_of_training(tables)])
-
-
-def _of_any_task(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {**line, "source": "", "task": ""}
 
 
 def _scores(lines: Sequence[Mapping[str, Any]], metric: str) -> Table:
@@ -129,7 +125,7 @@ def _means_over_labels(tables: Mapping[Group, Table]) -> Iterator[tuple[str, Tab
     """Of the tasks and seeds that have all numbers of labels."""
     for alike in dict.fromkeys(group._replace(shots=0) for group in tables):
         found = {group.shots: table for group, table in tables.items() if group._replace(shots=0) == alike}
-        if len(found) < SHORTEST:
+        if len(found) < FEWEST:
             continue
         methods = [name for name in found[min(found)] if all(name in table for table in found.values())]
         means = {name: _mean([table[name] for table in found.values()]) for name in methods}

@@ -73,3 +73,8 @@ def belongs(line: Mapping[str, Any], group: Group) -> bool:
     """Whether a line is of a group; what has no budget is of those of every budget."""
     own = group_of(line)
     return own == group or (not own.iterations and own == group._replace(iterations=0))
+
+
+def of_any_task(line: Mapping[str, Any]) -> dict[str, Any]:
+    """The line without its task: its group is of what the runs of all tasks may have in common."""
+    return {**line, "source": "", "task": ""}

@@ -9,7 +9,7 @@ import numpy as np
 
 from ms2a.artefacts import atomic_path, write_text
 from ms2a.benchmark.curve import label_curves, labels_worth, plot_curves
-from ms2a.benchmark.groups import belongs, group_of, groups_of
+from ms2a.benchmark.groups import belongs, group_of, groups_of, of_any_task
 from ms2a.benchmark.lines import options_of
 from ms2a.benchmark.plan import known_methods
 from ms2a.benchmark.statistics import mean_and_deviation, paired_difference
@@ -47,8 +47,8 @@ def write_report(
         _plot(rows, group.title_of_plot, folder / f"{group.file_name}.png")
     sections += _label_sections(lines, folder)
     reported = [line for line in lines if not line.get("development")]
-    for group in groups_of([_of_any_task(line) for line in reported if line["kind"] != "bound"]):
-        alike = [line for line in reported if belongs(_of_any_task(line), group)]
+    for group in groups_of([of_any_task(line) for line in reported if line["kind"] != "bound"]):
+        alike = [line for line in reported if belongs(of_any_task(line), group)]
         for column in DECIDING, PLAIN:
             sections += _controls_table(group.conditions, alike, column)
     if missing:
@@ -56,10 +56,6 @@ def write_report(
     text = "\n".join(sections)
     write_text(text, folder / "report.md")
     return text
-
-
-def _of_any_task(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {**line, "source": "", "task": ""}
 
 
 def _label_sections(lines: Sequence[Mapping[str, Any]], folder: Path) -> list[str]:
