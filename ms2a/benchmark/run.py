@@ -15,7 +15,7 @@ from ms2a.artefacts import provenance, read_json, write_json, write_text
 from ms2a.benchmark.lines import USUAL, key_of, options_of
 from ms2a.benchmark.plan import Prepared, Run, prepare_run, rounds_of
 from ms2a.benchmark.tasks import RunTask
-from ms2a.errors import UserError
+from ms2a.errors import UserError, shortened
 from ms2a.lock import in_turn
 from ms2a.pipeline.runner import Runner
 from ms2a.pipeline.stages import Adaptation, annotation_files, prepare_step
@@ -134,7 +134,11 @@ def _check_annotations(prepared: Sequence[Prepared]) -> None:
         for side in ("source_train", "target_train"):
             for path in annotation_files(item.config[side]):
                 if not path.exists():
-                    raise UserError(f"annotation file {path} of {side} (seed {item.run.seed}) does not exist")
+                    there = shortened(" ".join(sorted(other.name for other in path.parent.glob("*.json"))))
+                    raise UserError(
+                        f"annotation file {path} of {side} (seed {item.run.seed}) does not exist; "
+                        f"its folder has {there}; make it, or choose other `shots` or `seeds`"
+                    )
 
 
 def _collect(finished: Mapping[Future, Prepared], results: Path, say: Callable[..., None]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from mmcv import Config
 
 from ms2a.artefacts import write_json
+from ms2a.benchmark.indus_synth import Sizes
 from ms2a.benchmark.plan import Run, prepare_run, rounds_of
 from ms2a.benchmark.run import (
     _check_annotations,
@@ -125,9 +126,18 @@ def test_no_jobs_and_missing_splits_are_told_before_any_work(tmp_path):
     with pytest.raises(UserError, match="`jobs=0`: expected 1 or more"):
         run_benchmark([run], tmp_path / "work", tmp_path / "results.jsonl", jobs=0)
     item = prepare_run(run, tmp_path / "work")
-    item.config.target_train.ann_file = "split9_10.json"
-    with pytest.raises(UserError, match=r"annotation file .*split9_10.json of target_train \(seed 1\) does not exist"):
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / "split1_10.json").touch()
+    item.config.target_train.ann_file = str(tmp_path / "splits" / "split1_7.json")
+    missing = r"split1_7.json of target_train \(seed 1\) does not exist; its folder has 'split1_10.json'; make it"
+    with pytest.raises(UserError, match=missing):
         _check_annotations([item])
+
+
+@pytest.mark.parametrize("shots", [5, 10, 30, 50])
+def test_the_generated_data_have_the_splits_that_the_benchmark_reads(tmp_path, shots):
+    read = Path(prepare(tmp_path, shots=shots).config.target_train.ann_file).name
+    assert read in {f"split{seed}_{count}.json" for seed in range(Sizes().split_seeds) for count in Sizes().shots}
 
 
 def test_a_task_of_ones_own_leaves_nothing_of_the_configs_own_task(tmp_path):

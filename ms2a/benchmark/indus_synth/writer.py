@@ -43,7 +43,7 @@ class Sizes:
     pool: int = 200
     unlabelled: int = 200
     test: int = 150
-    shots: tuple[int, ...] = (10, 30, 50)
+    shots: tuple[int, ...] = (5, 10, 30, 50)
     split_seeds: int = 5
 
 
