@@ -22,8 +22,8 @@ def label_curves(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Returns:
         for the baseline and the method, other than the released form, that have the highest mean over all numbers of
         labels, and for the released form: ``title``, ``kind`` and ``scores``, for each number of labels mean and
-        standard deviation of the mAP over seeds. Methods that lack a number of labels are left out, and none is
-        returned of fewer than two numbers.
+        standard deviation of the mAP over seeds. Methods that lack a number of labels are left out, but for the
+        released form, and none is returned of fewer than two numbers.
     """
     found: dict[str, dict[int, list[float]]] = {}
     about = {line["method"]: line for line in lines}
@@ -39,12 +39,12 @@ def label_curves(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         names = [name for name in whole if about[name]["kind"] == kind and name != RELEASED]
         means = {name: np.mean([np.mean(scores) for scores in whole[name].values()]) for name in names}
         chosen += [max(means, key=means.get)] if means else []
-    chosen += [RELEASED] * (RELEASED in whole)
+    chosen += [RELEASED] * (RELEASED in found)
     return [
         {
             "title": about[name]["title"],
             "kind": about[name]["kind"],
-            "scores": {count: mean_and_deviation(whole[name][count]) for count in sorted(shots)},
+            "scores": {count: mean_and_deviation(found[name][count]) for count in sorted(found[name])},
         }
         for name in chosen
     ]
@@ -82,7 +82,8 @@ def plot_curves(curves: Sequence[Mapping[str, Any]], title: str, path: Path) -> 
         means, deviations = zip(*curve["scores"].values(), strict=True)
         axes.errorbar(counts, means, np.nan_to_num(deviations), label=curve["title"], marker="o", capsize=3)
     axes.set_xscale("log")
-    axes.set_xticks(counts, counts)
+    ticks = sorted(set().union(*(curve["scores"] for curve in curves)))
+    axes.set_xticks(ticks, ticks)
     axes.minorticks_off()
     axes.set_xlabel("annotated target images")
     axes.set_ylabel(f"{SCORE} (mean and standard deviation over seeds)")

@@ -68,7 +68,9 @@ def _label_sections(lines: Sequence[Mapping[str, Any]], folder: Path) -> list[st
         plot_curves(curves, group.title_of_plot, folder / f"{group.file_name}.png")
         counts = list(curves[0]["scores"])
         table = [["", *counts]]
-        table += [[curve["title"], *(with_spread(curve["scores"][count]) for count in counts)] for curve in curves]
+        for curve in curves:
+            scores = curve["scores"]
+            table.append([curve["title"], *(with_spread(scores[count]) if count in scores else "" for count in counts)])
         sections.append(markdown(group.title, table) + _worth(curves))
     return sections
 

@@ -131,6 +131,9 @@ def test_curves_are_of_the_best_baseline_the_leading_form_and_the_released_one(t
     assert "MS2A_MORE with 10 scores as JOINT with 50." in text
     assert (tmp_path / "s_to_t_labels.png").stat().st_size > 5000
     assert label_curves([line for line in lines if line["shots"] == 10]) == []
+    short = [line for line in lines if (line["method"], line["shots"]) != ("ms2a", 50)]
+    assert list(label_curves(short)[-1]["scores"]) == [10, 200]
+    assert "| MS2A | 25.0 ± 0.0 | | 35.0 ± 0.0 |" in without_padding(write_report(short, tmp_path))
 
 
 def test_labels_are_counted_between_the_points_of_a_curve():
