@@ -255,7 +255,8 @@ def _outcome(name, n_threads):
 def test_any_number_of_threads_makes_the_same_clusters(name):
     one, three = _outcome(name, 1), _outcome(name, 3)
     assert three.sizes.tolist() == one.sizes.tolist()
-    assert three.inertia == pytest.approx(one.inertia, rel=1e-9)
+    # Products of matrices are split among threads, on some processors at places where float32 rounds otherwise.
+    assert three.inertia == pytest.approx(one.inertia, rel=1e-7)
     spread = float((one.centroids - one.centroids.mean(0)).abs().max())
     assert float((three.centroids - one.centroids).abs().max()) <= 1e-6 * spread + 2e-7 * float(
         one.centroids.abs().max()
