@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ms2a.benchmark.groups import Group, belongs, groups_of, of_any_task
-from ms2a.benchmark.lines import SCORES
-from ms2a.benchmark.report import KINDS
+from ms2a.benchmark.lines import KINDS, SCORES
 from ms2a.benchmark.run import read_results
 from ms2a.benchmark.statistics import mean_and_deviation, paired_difference
 from ms2a.benchmark.tables import markdown, signed, with_spread

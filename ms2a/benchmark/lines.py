@@ -8,6 +8,8 @@ from typing import Any
 USUAL = dict(iterations=240, detector="small", weights=None)
 # What tells a run's line from others, besides its options.
 PLACE = ("source", "task", "shots", "method", "seed", "iterations", "detector", "weights")
+# What a method can be, in the order of tables.
+KINDS = ("bound", "baseline", "method", "control")
 # What people call the scores of a line, and what it calls them.
 SCORES = {
     "mAP": "target mAP",

@@ -10,14 +10,13 @@ import numpy as np
 from ms2a.artefacts import atomic_path, write_text
 from ms2a.benchmark.curve import label_curves, labels_worth, plot_curves
 from ms2a.benchmark.groups import belongs, group_of, groups_of, of_any_task
-from ms2a.benchmark.lines import options_of
+from ms2a.benchmark.lines import KINDS, options_of
 from ms2a.benchmark.plan import known_methods
 from ms2a.benchmark.statistics import mean_and_deviation, paired_difference
 from ms2a.benchmark.tables import markdown, signed, with_spread
 
 matplotlib.use("Agg")
 
-KINDS = ("bound", "baseline", "method", "control")
 COLUMNS = ("target mAP", "target mAP_50", "source mAP", "source mAP_50")
 # The scores that the best baselines are chosen by.
 DECIDING, PLAIN = "target mAP_50", "target mAP"
